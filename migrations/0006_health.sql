@@ -1,0 +1,4 @@
+create table health_checks (
+    id bigint primary key,
+    at bigint not null
+);
