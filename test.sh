@@ -146,17 +146,16 @@ start_redis() {
 # A RUSTFLAGS would replace the flags of the static target.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS OMNISTACK_TEST_DATABASE OMNISTACK_TEST_POSTGRES OMNISTACK_TEST_REDIS
 target=$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
-OMNISTACK_BIN=$target/debug/omnistack
+binary=$target/debug/omnistack
 linking=''
 if rustc -vV | grep -qx 'host: x86_64-unknown-linux-gnu'; then
     if [ -f "$(cc -print-file-name=libc.a)" ]; then
         linking='--config .cargo/static.toml'
-        OMNISTACK_BIN=$target/x86_64-unknown-linux-gnu/debug/omnistack
+        binary=$target/x86_64-unknown-linux-gnu/debug/omnistack
     else
         skip "static linking: the C library's libc.a is not here"
     fi
 fi
-export OMNISTACK_BIN
 
 if [ "$servers" = 1 ]; then
     start_postgres || skip "Postgres: no server here; as root on Debian it is installed, else: apt-get install postgresql"
@@ -166,7 +165,7 @@ fi
 # shellcheck disable=SC2086 # $linking is words, or none
 test_rust() { cargo test $linking --no-fail-fast "$@"; }
 is_static() {
-    ldd "$OMNISTACK_BIN" 2>&1 | tee "$tmp/ldd"
+    ldd "$binary" 2>&1 | tee "$tmp/ldd"
     if grep -q 'statically linked' "$tmp/ldd"; then echo "1 passed, 0 failed"; else echo "0 passed, 1 failed"; fi
 }
 
@@ -188,7 +187,7 @@ if [ "$failed" = 0 ]; then
             elif ! command -v chromium >/dev/null; then
                 skip "browser suite: chromium is not on the PATH"
             else
-                step "browser" tests/browser/run.sh
+                step "browser" tests/browser/run.sh "$binary"
             fi
         fi
     fi

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use poem::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use poem::{IntoResponse, Response};
+use poem_openapi::error::ParseParamError;
 use poem_openapi::registry::{MetaMediaType, MetaResponse, MetaResponses, Registry};
 use poem_openapi::types::Type;
 use poem_openapi::{ApiResponse, Object};
@@ -202,6 +203,9 @@ impl Error {
     pub fn from_poem(error: poem::Error) -> Self {
         if error.is::<Error>() {
             return error.downcast::<Error>().unwrap_or_else(|other| Error::Internal(anyhow::anyhow!("{other}")));
+        }
+        if let Some(parameter) = error.downcast_ref::<ParseParamError>() {
+            return Faults::only(parameter.name, "format", format!("{}.", parameter.reason));
         }
         match error.status() {
             StatusCode::NOT_FOUND => Self::not_found("address"),

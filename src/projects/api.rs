@@ -40,7 +40,7 @@ impl ProjectsApi {
         app: App,
         me: SignedIn,
         /// How many to skip.
-        #[oai(default, validator(maximum(value = "100000")))]
+        #[oai(default, validator(minimum(value = "0"), maximum(value = "100000")))]
         skip: Query<u32>,
         /// How many to answer.
         #[oai(default = "crate::base::page::default_limit", validator(minimum(value = "1"), maximum(value = "100")))]

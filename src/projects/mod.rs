@@ -66,10 +66,10 @@ pub struct NewProject {
 #[oai(deny_unknown_fields)]
 pub struct ProjectPatch {
     /// A new name.
-    #[oai(default, validator(min_length = 1, max_length = 255))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub name: Change<String>,
     /// A new description; null clears it.
-    #[oai(default, validator(max_length = 2000))]
+    #[oai(validator(max_length = 2000))]
     pub description: Change<Option<String>>,
 }
 

@@ -55,7 +55,7 @@ impl UsersApi {
         app: App,
         _me: Support,
         /// How many to skip.
-        #[oai(default, validator(maximum(value = "100000")))]
+        #[oai(default, validator(minimum(value = "0"), maximum(value = "100000")))]
         skip: Query<u32>,
         /// How many to answer.
         #[oai(default = "crate::base::page::default_limit", validator(minimum(value = "1"), maximum(value = "100")))]

@@ -121,10 +121,10 @@ impl User {
 #[oai(deny_unknown_fields)]
 pub struct ProfilePatch {
     /// A new name; null clears it.
-    #[oai(default, validator(min_length = 1, max_length = 255))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub full_name: Change<Option<String>>,
     /// A new picture; null clears it.
-    #[oai(default, validator(min_length = 1, max_length = 2048))]
+    #[oai(validator(min_length = 1, max_length = 2048))]
     pub avatar_url: Change<Option<String>>,
 }
 
@@ -133,16 +133,14 @@ pub struct ProfilePatch {
 #[oai(deny_unknown_fields)]
 pub struct UserPatch {
     /// A new name; null clears it.
-    #[oai(default, validator(min_length = 1, max_length = 255))]
+    #[oai(validator(min_length = 1, max_length = 255))]
     pub full_name: Change<Option<String>>,
     /// A new picture; null clears it.
-    #[oai(default, validator(min_length = 1, max_length = 2048))]
+    #[oai(validator(min_length = 1, max_length = 2048))]
     pub avatar_url: Change<Option<String>>,
     /// A new role, at most one's own.
-    #[oai(default)]
     pub role: Change<Role>,
     /// Whether it can be used.
-    #[oai(default)]
     pub is_active: Change<bool>,
 }
 

@@ -1,8 +1,8 @@
 //! The command line: exit codes, messages that name a way out, JSON for programs, no secret where `ps` could show it.
 
-use crate::process::{Home, Output, eventually};
+use crate::process::{Home, Output, PATIENCE, Process, eventually};
 use crate::server::{PASSWORD, Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::fs;
 use std::process::Command;
 use std::time::Duration;
@@ -47,10 +47,10 @@ fn exit_codes() {
 #[test]
 fn an_unreachable_database_is_told_from_other_failures() {
     let home = Home::new();
-    let nobody = free_address();
-    let url = format!("postgres://u:hunter2secret@{nobody}/x");
-    let output = home.run_env(&["migrate"], &[("OMNISTACK_DATABASE__URL", &url)]).expect(7);
-    output.says(&[&nobody]);
+    let url = format!("postgres://u:hunter2secret@{}/x", free_address());
+    let mut command = home.command(&["migrate"]);
+    let output = Process::spawn(command.env("OMNISTACK_DATABASE__URL", url), b"").finish(PATIENCE).expect(7);
+    output.says(&["database.url"]);
     assert!(!output.stderr.contains("hunter2secret"), "{output}");
 }
 
@@ -101,7 +101,7 @@ fn slips_of_the_finger_get_a_suggestion() {
 
 /// Runs with `--json`: all of standard output is one JSON value, whatever the outcome.
 #[track_caller]
-fn json(home: &Home, args: &[&str], code: i32) -> Value {
+fn as_json(home: &Home, args: &[&str], code: i32) -> Value {
     home.run(&[&["--json"], args].concat()).expect(code).json()
 }
 
@@ -109,8 +109,8 @@ fn json(home: &Home, args: &[&str], code: i32) -> Value {
 fn json_is_all_that_stdout_holds() {
     let server = Server::new();
     let home = &server.home;
-    assert_eq!(json(home, &["version"], 0)["version"], env!("CARGO_PKG_VERSION"));
-    let made = json(home, &["user", "create", "ada@example.com", "--role", "support"], 0);
+    assert_eq!(as_json(home, &["version"], 0)["version"], env!("CARGO_PKG_VERSION"));
+    let made = as_json(home, &["user", "create", "ada@example.com", "--role", "support"], 0);
     assert_eq!((&made["email"], &made["role"]), (&"ada@example.com".into(), &"support".into()));
     assert!(made["id"].is_string() && made["password"].as_str().is_some_and(|p| p.len() >= 12), "{made}");
     for args in [
@@ -123,11 +123,11 @@ fn json_is_all_that_stdout_holds() {
         &["config", "show"],
         &["openapi"],
     ] {
-        json(home, args, 0);
+        as_json(home, args, 0);
     }
     let health = home.run_env(&["--json", "health"], &[("OMNISTACK_SERVER__LISTEN", server.address())]);
     health.expect(0).json();
-    json(&Home::new(), &["migrate"], 0);
+    as_json(&Home::new(), &["migrate"], 0);
 }
 
 #[test]
@@ -219,11 +219,18 @@ fn config_show_hides_every_secret() {
 fn the_environment_outranks_the_file_and_the_flag_outranks_both() {
     let home = Home::new();
     fs::write(home.path().join("omnistack.toml"), "[server]\nlisten = \"127.0.0.1:1\"\n").unwrap();
-    let show = ["config", "show", "--config", "omnistack.toml"];
-    let file = home.run(&show).expect(0).stdout;
-    assert!(file.contains("127.0.0.1:1\""), "{file}");
-    let env = home.run_env(&show, &[("OMNISTACK_SERVER__LISTEN", "127.0.0.1:2")]).expect(0).stdout;
-    assert!(env.contains("127.0.0.1:2\"") && env.contains("OMNISTACK_SERVER__LISTEN"), "{env}");
+    let show = |args: &[&str], env: &[(&str, &str)], key: &str| {
+        let all = home.run_env(&[&["--json", "config", "show"], args].concat(), env).expect(0).json();
+        let setting = all.as_array().unwrap().iter().find(|setting| setting["key"] == key).unwrap().clone();
+        json!([setting["value"], setting["source"]])
+    };
+    let (file, listen) = (["--config", "omnistack.toml"], "OMNISTACK_SERVER__LISTEN");
+    assert_eq!(show(&[], &[], "server.listen"), json!(["127.0.0.1:8080", "default"]));
+    assert_eq!(show(&file, &[], "server.listen"), json!(["127.0.0.1:1", "omnistack.toml:2"]));
+    let env = show(&file, &[(listen, "127.0.0.1:2")], "server.listen");
+    assert_eq!(env, json!(["127.0.0.1:2", format!("environment {listen}")]));
+    let flag = show(&file, &[("OMNISTACK_SERVER__DATA_DIR", "/nowhere")], "server.data_dir");
+    assert_eq!(flag, json!([home.data(), "flag"]));
 }
 
 #[test]
