@@ -28,9 +28,10 @@ pub(crate) mod users;
 pub(crate) mod auth;
 pub(crate) mod projects;
 
-//pub(crate) mod console;
-//pub(crate) mod docs;
 pub(crate) mod health;
+
+pub(crate) mod console;
+pub(crate) mod docs;
 
 pub(crate) mod server;
 

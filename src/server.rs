@@ -21,7 +21,7 @@ use crate::projects::ProjectsApi;
 use crate::shell::Navigation;
 use crate::sessions::{Identify, SessionsApi};
 use crate::users::{self, UsersApi};
-//use crate::console;
+use crate::{console, docs};
 
 /// Every JSON API, in the order of the reference.
 type Apis = (AuthApi, SessionsApi, UsersApi, ProjectsApi, HealthApi);
@@ -60,9 +60,9 @@ pub fn endpoint(app: &App) -> Result<impl Endpoint<Output = Response> + use<>> {
         .at("/livez", get(health::livez))
         .at("/readyz", get(health::readyz))
         .at("/assets/:name", get(assets::serve))
-        //.nest("/docs", docs::pages(&app.config.app.name, &document, &assets::url)?)
-        //.nest("/admin", console::pages(NAVIGATION, users::pages(Route::new())))
-        .at("/livez2", get(health::livez));
+        .nest("/docs", docs::pages(&app.config.app.name, &document, &assets::url)?)
+        .nest("/admin", console::pages(NAVIGATION, users::pages(Route::new())))
+        .at("/", get(console::front_door));
     Ok(routes.with(Identify(app.clone())).with(edge).with(AddData::new(app.clone())))
 }
 
@@ -125,3 +125,6 @@ pub async fn run(app: App, listener: std::net::TcpListener, shutdown: impl Futur
     server.run_with_graceful_shutdown(endpoint, signal, timeout).await.context("serving")?;
     app.close().await
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,13 +4,13 @@
 #
 #   tests/schemathesis.sh [BINARY]        default: target/debug/omnistack
 #
-# SCHEMATHESIS_EXAMPLES (25) and SCHEMATHESIS_SECONDS (600) bound the run, SCHEMATHESIS_SEED repeats one.
+# SCHEMATHESIS_EXAMPLES (25) and SCHEMATHESIS_SECONDS (300) bound the run, SCHEMATHESIS_SEED repeats one.
 # Needs python3 and access to PyPI. Exits with the verdict.
 set -eu
 
 binary=$(realpath "${1:-target/debug/omnistack}")
 examples=${SCHEMATHESIS_EXAMPLES:-25}
-seconds=${SCHEMATHESIS_SECONDS:-600}
+seconds=${SCHEMATHESIS_SECONDS:-300}
 work=$(mktemp -d)
 server=
 
@@ -50,9 +50,9 @@ password=$(head -c 18 /dev/urandom | od -An -tx1 | tr -d ' \n')
 printf '%s' "$password" |
     "$binary" --data-dir "$work/data" user create "$email" --role superadmin --password-file - >/dev/null
 
-# Refusals have more faces than Schemathesis expects, and some rules cannot be said in a schema: a password that is in every
-# list of breached ones, a cursor that was never given out, a line break in a name. The two writes that would end the run's
-# own session are left to the other tests.
+# Refusals have more faces than Schemathesis expects. Some rules cannot be said in a schema, so what fits its schema
+# may be answered 422: a password from every list of breached ones, a cursor that was never given out, a line break in a
+# name. But it can always be read, so it is never answered 400, except by the rule that nobody deactivates themselves.
 cat >schemathesis.toml <<TOML
 [cache]
 enabled = false
@@ -64,7 +64,11 @@ extract_selector = "/access_token"
 
 [checks]
 negative_data_rejection.expected-statuses = [400, 401, 403, 404, 405, 409, 412, 413, 415, 422, 428, 429]
-positive_data_acceptance.expected-statuses = ["2xx", 304, 400, 401, 403, 404, 409, 412, 422]
+positive_data_acceptance.expected-statuses = ["2xx", 304, 401, 403, 404, 409, 412, 422]
+
+[[operations]]
+include-path-regex = "^/api/v1/admin/users/"
+checks.positive_data_acceptance.expected-statuses = ["2xx", 304, 400, 401, 403, 404, 409, 412, 422]
 TOML
 
 checks=not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance

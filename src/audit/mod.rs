@@ -39,6 +39,12 @@ impl Entry {
         self.actor_email.as_deref().unwrap_or("a visitor")
     }
 
+    /// Which thing, for people: its kind, and the end of its id, which tells two apart.
+    pub fn resource(&self) -> String {
+        let end = self.resource_id.len().saturating_sub(6);
+        format!("{} …{}", self.resource_type, self.resource_id.get(end..).unwrap_or_default())
+    }
+
     /// Where the thing can be looked at.
     pub fn href(&self) -> Option<String> {
         (self.resource_type == "user").then(|| format!("/admin/users/{}", self.resource_id))

@@ -8,22 +8,17 @@
 //! Reached under `/admin`.
 
 mod overview;
+mod search;
 mod sign_in;
 #[cfg(test)]
 mod tests;
 
 use poem::http::{HeaderValue, header};
 use poem::middleware::AddData;
-use poem::web::Query;
 use poem::{Endpoint, EndpointExt, IntoResponse, Request, Response, Route, get, handler, post};
-use serde::Deserialize;
 
-use crate::app::App;
-use crate::base::error::Result;
-use crate::base::html::{see_other, urlencoded};
-use crate::base::id::Id;
+use crate::base::html::see_other;
 use crate::shell::{Console, Form, Navigation, add_cookie, clear_flash, safe_return};
-use crate::users;
 
 /// The console: its own pages beside those of the capabilities.
 pub(crate) fn pages(navigation: Navigation, pages: Route) -> impl Endpoint<Output = Response> {
@@ -33,7 +28,7 @@ pub(crate) fn pages(navigation: Navigation, pages: Route) -> impl Endpoint<Outpu
         .at("/sign-out", post(sign_in::end))
         .at("/setup/:token", get(sign_in::show_setup).post(sign_in::submit_setup))
         .at("/theme", post(theme))
-        .at("/search", get(search))
+        .at("/search", get(search::show))
         .with(AddData::new(navigation))
         .around(frame)
 }
@@ -68,22 +63,4 @@ fn theme(_console: Console, form: Form) -> Response {
     };
     add_cookie(&mut response, &format!("theme={theme}; Path=/; SameSite=Lax; Max-Age=31536000"));
     response
-}
-
-#[derive(Deserialize)]
-struct Asked {
-    #[serde(default)]
-    q: String,
-}
-
-/// A pasted id leads to its record, anything else to the users whose address or name contains it.
-#[handler]
-async fn search(app: App, _console: Console, Query(asked): Query<Asked>) -> Result<Response> {
-    let text = asked.q.trim();
-    if let Some(id) = Id::parse(text)
-        && users::get_any_owner(&app, id).await.is_ok()
-    {
-        return Ok(see_other(&format!("/admin/users/{id}")));
-    }
-    Ok(see_other(&format!("/admin/users?search={}", urlencoded(text))))
 }

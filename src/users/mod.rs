@@ -9,7 +9,7 @@
 //!
 //! Reached under `/api/v1/app/users/me`, `/api/v1/admin/users`, `/admin/users` and `omnistack user`.
 
-//mod admin;
+mod admin;
 mod api;
 mod store;
 #[cfg(test)]
@@ -18,7 +18,7 @@ mod tests;
 use poem_openapi::Object;
 use serde::Serialize;
 
-//pub(crate) use admin::pages;
+pub(crate) use admin::pages;
 pub(crate) use api::UsersApi;
 
 use crate::app::App;
