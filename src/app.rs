@@ -11,7 +11,7 @@ use poem::{FromRequest, Request, RequestBody};
 
 use crate::base::cache::Cache;
 use crate::base::clock::{Clock, Time};
-use crate::base::config::{Config, DatabaseUrl, Environment};
+use crate::base::config::{Config, DatabaseUrl};
 use crate::base::db::Db;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
@@ -95,7 +95,7 @@ impl App {
             key => key.clone(),
         };
         let keys = Keys::derive(&master)?;
-        let tokens = Tokens::new(&keys, public_url(&config))?;
+        let tokens = Tokens::new(&keys, issuer(&config))?;
         let passwords = Passwords::start(&config.auth)?;
         let live: Arc<Cache<Id, Arc<Live>>> = Arc::new(Cache::new(100_000, trust(&config)));
         let stale = live.clone();
@@ -120,11 +120,6 @@ impl App {
     /// Whether people reach it over https: decides cookies and headers.
     pub fn is_https(&self) -> bool {
         self.public_url().starts_with("https://")
-    }
-
-    /// Whether this is a production installation.
-    pub fn is_production(&self) -> bool {
-        self.config.app.environment == Environment::Production
     }
 
     /// Whether the server is on its way down: not ready, though it still answers.
@@ -156,6 +151,14 @@ impl App {
 fn public_url(config: &Config) -> String {
     match config.app.public_url.as_str() {
         "" => format!("http://{}", config.server.listen),
+        url => url.to_owned(),
+    }
+}
+
+/// Who signs tokens. Not the listening address: tokens outlive a restart on another port.
+fn issuer(config: &Config) -> String {
+    match config.app.public_url.as_str() {
+        "" => "omnistack".into(),
         url => url.to_owned(),
     }
 }

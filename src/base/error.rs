@@ -163,11 +163,6 @@ impl Error {
         Self::refuse(Code::RateLimitExceeded, message).retry_after(after)
     }
 
-    /// 503: not now; come back after the given time.
-    pub fn unavailable(message: impl Into<String>, after: Duration) -> Self {
-        Self::refuse(Code::ServiceUnavailable, message).retry_after(after)
-    }
-
     /// 504: it took longer than a request may.
     pub fn timed_out() -> Self {
         Self::refuse(Code::GatewayTimeout, "The request took too long and was given up; it may still take effect.")

@@ -3,7 +3,7 @@
 //! A handler that takes [`SignedIn`], [`Support`] or [`Admin`] cannot run without one. They only read what the
 //! identifying middleware put on the request, so that everything above sign-in can use them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use poem::{Request, RequestBody};
 use poem_openapi::registry::{MetaSecurityScheme, Registry};
@@ -95,6 +95,8 @@ pub struct Origin {
     pub user_agent: String,
     /// The id on every log line of the request.
     pub request_id: String,
+    /// The account, once it is known: for the log.
+    pub user: OnceLock<Id>,
 }
 
 /// Who is asking.
@@ -119,7 +121,7 @@ impl Principal {
     /// The command line: whoever can run it on the data directory may do anything.
     pub fn command_line() -> Self {
         let account = Account { id: Id::NONE, email: "command line".into(), role: Role::Superadmin };
-        let origin = Origin { ip: "local".into(), user_agent: "omnistack".into(), request_id: String::new() };
+        let origin = Origin { ip: "local".into(), user_agent: "omnistack".into(), ..Origin::default() };
         Self::new(Arc::new(account), Credential::CommandLine, Arc::new(origin))
     }
 
@@ -145,9 +147,7 @@ impl Principal {
 /// A session that may be used, with the account it belongs to: what a credential resolves to, and what is cached.
 #[derive(Clone, Debug)]
 pub struct Live {
-    /// The session.
-    pub session: Id,
-    /// Its account.
+    /// The account of the session.
     pub account: Arc<Account>,
     /// Which refresh its newest tokens came from.
     pub generation: i64,

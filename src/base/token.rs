@@ -22,7 +22,7 @@ use super::secret::{Keys, base64url, from_base64url, mac, same, sha256};
 /// What an access token says (RFC 7519, section 4.1, and RFC 9068, section 2.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claims {
-    /// Who issued it: the public address of this server.
+    /// Who issued it: the public address of this server, where one is configured.
     pub iss: String,
     /// The account.
     pub sub: Id,

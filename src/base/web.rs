@@ -4,7 +4,7 @@
 //! error envelope whatever failed (a route, a method, a body, a panic), security headers of the surface, one log line.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
@@ -225,6 +225,7 @@ fn origin(request: &Request) -> Origin {
         ip: ip.map(|ip| ip.to_string()).unwrap_or_default(),
         user_agent: agent.chars().filter(|c| !c.is_control()).take(300).collect(),
         request_id: given.map_or_else(|| Id::new().to_string(), ToOwned::to_owned),
+        user: OnceLock::new(),
     }
 }
 
@@ -244,6 +245,7 @@ fn log(asked: &Asked, operation: Option<&Operation>, response: &Response, origin
         status = response.status().as_u16(),
         duration_us = took.as_micros() as u64,
         ip = origin.ip,
+        user_id = origin.user.get().map(tracing::field::display),
         request_id = origin.request_id,
         "request"
     );

@@ -57,7 +57,7 @@ struct System {
 pub(super) async fn show(app: App, console: Console) -> Result<Html<OverviewPage>> {
     let today = app.now().micros().div_euclid(86_400_000_000);
     let since = Time::from_micros((today - DAYS + 1) * 86_400_000_000);
-    let users = users::counts_any_owner(&app, since).await?;
+    let (users, new_users) = users::counts_any_owner(&app, since).await?;
     let (projects, new_projects) = projects::counts_any_owner(&app, since).await?;
     let sign_ins = audit::daily(&app, "user.signed_in", since).await?;
     let sessions = sessions::count_any_owner(&app).await?;
@@ -68,7 +68,7 @@ pub(super) async fn show(app: App, console: Console) -> Result<Html<OverviewPage
     let page = OverviewPage {
         attention: attention(&app).await,
         stats: vec![
-            stat("Users", users.total, "new", &series(&users.daily), Some("/admin/users")),
+            stat("Users", users, "new", &series(&new_users), Some("/admin/users")),
             stat("Open sessions", sessions, "sign-ins", &series(&sign_ins), None),
             stat("Projects", projects, "new", &series(&new_projects), None),
             stat("Sign-ins today", series(&sign_ins)[DAYS as usize - 1].1, "sign-ins", &series(&sign_ins), None),

@@ -55,7 +55,9 @@ impl<E: Endpoint> Endpoint for IdentifyEndpoint<E> {
         };
         match found {
             Ok(Some((live, credential))) => {
-                let principal = Principal::new(live.account.clone(), credential, origin(&request));
+                let origin = origin(&request);
+                let _ = origin.user.set(live.account.id);
+                let principal = Principal::new(live.account.clone(), credential, origin);
                 request.extensions_mut().insert(principal);
             }
             Ok(None) => {}

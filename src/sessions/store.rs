@@ -74,12 +74,11 @@ pub(super) fn list(c: &mut Conn<'_>, user: Id, now: Time) -> DbResult<Vec<Sessio
 
 pub(super) fn find_live(c: &mut Conn<'_>, id: Id, now: Time) -> DbResult<Option<Live>> {
     let sql = format!(
-        "select s.id, s.user_id, s.generation, s.successor_used, s.last_seen_at, s.expires_at, s.idle_until, u.email, u.role \
+        "select s.user_id, s.generation, s.successor_used, s.last_seen_at, s.expires_at, s.idle_until, u.email, u.role \
          from sessions s join users u on u.id = s.user_id where s.id = ?1 and {LIVE} and u.is_active"
     );
     c.opt(&sql, params![id, now], |row| {
         Ok(Live {
-            session: row.get("id")?,
             account: Arc::new(Account { id: row.get("user_id")?, email: row.get("email")?, role: row.get("role")? }),
             generation: row.get("generation")?,
             successor_used: row.get("successor_used")?,

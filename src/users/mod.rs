@@ -392,20 +392,10 @@ pub fn has_superadmin(tx: &mut Tx<'_>) -> Result<bool> {
     Ok(store::count_active(tx, Role::Superadmin)? > 0)
 }
 
-/// How many accounts there are, and how many are inactive.
-pub struct Counts {
-    /// All of them.
-    pub total: i64,
-    /// Those that cannot be used.
-    pub inactive: i64,
-    /// How many were created each day, as (days since the epoch, count).
-    pub daily: Vec<(i64, i64)>,
-}
-
-/// Counts for the overview, by day since `since`.
+/// How many accounts there are, and how many were created each day since `since`, as (days since the epoch, count).
 ///
 /// # Errors
 /// The store's.
-pub async fn counts_any_owner(app: &App, since: Time) -> Result<Counts> {
-    app.db.read(move |c| Ok(store::counts(c, since)?)).await
+pub async fn counts_any_owner(app: &App, since: Time) -> Result<(i64, Vec<(i64, i64)>)> {
+    app.db.read(move |c| Ok((store::count(c)?, store::daily(c, since)?))).await
 }

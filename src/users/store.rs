@@ -1,6 +1,6 @@
 //! The SQL of accounts.
 
-use super::{Counts, Filter, NewUser, Sort, User};
+use super::{Filter, NewUser, Sort, User};
 use crate::base::clock::Time;
 use crate::base::db::{Conn, DbResult, Row, Tx, Value, keyset, params};
 use crate::base::id::Id;
@@ -121,14 +121,15 @@ pub(super) fn count_active(c: &mut Conn<'_>, role: Role) -> DbResult<i64> {
     c.one(sql, params![role.as_str()], |row| row.get("n"))
 }
 
-pub(super) fn counts(c: &mut Conn<'_>, since: Time) -> DbResult<Counts> {
-    let sql = "select count(*) as total, coalesce(sum(case when is_active then 0 else 1 end), 0) as inactive from users";
-    let (total, inactive) = c.one(sql, &[], |row| Ok((row.get("total")?, row.get("inactive")?)))?;
-    let daily = c.all(
+pub(super) fn count(c: &mut Conn<'_>) -> DbResult<i64> {
+    c.one("select count(*) as n from users", &[], |row| row.get("n"))
+}
+
+pub(super) fn daily(c: &mut Conn<'_>, since: Time) -> DbResult<Vec<(i64, i64)>> {
+    c.all(
         "select created_at / 86400000000 as day, count(*) as n from users where created_at >= ?1 \
          group by created_at / 86400000000 order by day",
         params![since],
         |row| Ok((row.get("day")?, row.get("n")?)),
-    )?;
-    Ok(Counts { total, inactive, daily })
+    )
 }

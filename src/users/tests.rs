@@ -224,7 +224,7 @@ async fn every_order_is_walked_forward_and_back() {
     }
     let mut orders = Vec::new();
     for sort in Sort::ALL.map(Sort::as_str) {
-        let list = |query: String| async { root.get(&format!("{USERS}?sort={sort}&{query}")).await.expect(200).json() };
+        let list = async |query: String| root.get(&format!("{USERS}?sort={sort}&{query}")).await.expect(200).json();
         let whole = list("limit=100".into()).await;
         let (mut pages, mut cursor) = (Vec::new(), String::new());
         loop {

@@ -91,7 +91,7 @@ fn serve(pool: Pool, calls: &Receiver<Option<Call>>) {
     while let Ok(Some(call)) = calls.recv() {
         if held.as_ref().is_none_or(|session| session.client.is_closed()) {
             // Given back first: the pool counts it.
-            held = None;
+            drop(held.take());
             held = pool.get().ok().map(|client| Session { client, statements: HashMap::new() });
         }
         match (&mut held, call) {
