@@ -31,6 +31,8 @@ pub struct Entry {
     pub resource_type: String,
     /// Which one.
     pub resource_id: String,
+    /// What it is called, if what was written down of it has a name.
+    pub resource_name: Option<String>,
 }
 
 impl Entry {
@@ -39,8 +41,11 @@ impl Entry {
         self.actor_email.as_deref().unwrap_or("a visitor")
     }
 
-    /// Which thing, for people: its kind, and the end of its id, which tells two apart.
+    /// Which thing, for people: its name, or else its kind and the end of its id, which tells two apart.
     pub fn resource(&self) -> String {
+        if let Some(name) = &self.resource_name {
+            return name.clone();
+        }
         let end = self.resource_id.len().saturating_sub(6);
         format!("{} …{}", self.resource_type, self.resource_id.get(end..).unwrap_or_default())
     }

@@ -5,7 +5,7 @@ use crate::base::clock::Time;
 use crate::base::db::{Conn, DbResult, Row, Tx, params};
 use crate::base::id::Id;
 
-const COLUMNS: &str = "at, action, actor_email, resource_type, resource_id";
+const COLUMNS: &str = "at, action, actor_email, resource_type, resource_id, before, after";
 
 fn from_row(row: &Row<'_>) -> DbResult<Entry> {
     Ok(Entry {
@@ -14,7 +14,15 @@ fn from_row(row: &Row<'_>) -> DbResult<Entry> {
         actor_email: row.get("actor_email")?,
         resource_type: row.get("resource_type")?,
         resource_id: row.get("resource_id")?,
+        resource_name: name(row.get("after")?).or(name(row.get("before")?)),
     })
+}
+
+/// What people call the thing: its address or its name.
+fn name(state: Option<String>) -> Option<String> {
+    let state: serde_json::Value = serde_json::from_str(&state?).ok()?;
+    let name = state.get("email").or(state.get("name"))?;
+    name.as_str().map(ToOwned::to_owned)
 }
 
 pub(super) fn insert(tx: &mut Tx<'_>, now: Time, act: &Act<'_>) -> DbResult<()> {

@@ -34,7 +34,7 @@ pub async fn offer(app: &App) -> Result<Option<String>> {
 /// The store's.
 pub async fn is_open(app: &App, token: &str) -> Result<bool> {
     let (hash, now) = (token_hash(token), app.now());
-    app.db.read(move |c| Ok(store::is_setup_link_open(c, &hash, now)?)).await
+    app.db.read(move |c| Ok(store::is_setup_link_open(c, &hash, now)? && !users::has_superadmin(c)?)).await
 }
 
 /// Creates the first superadmin and consumes the link, both or neither.

@@ -24,7 +24,7 @@ pub(crate) use api::UsersApi;
 use crate::app::App;
 use crate::audit::{self, Act};
 use crate::base::clock::Time;
-use crate::base::db::Tx;
+use crate::base::db::{Conn, Tx};
 use crate::base::error::{Error, Faults, Result};
 use crate::base::id::Id;
 use crate::base::input::{self, Change};
@@ -388,8 +388,8 @@ fn actions(before: &User, after: &User) -> Vec<&'static str> {
 ///
 /// # Errors
 /// The store's.
-pub fn has_superadmin(tx: &mut Tx<'_>) -> Result<bool> {
-    Ok(store::count_active(tx, Role::Superadmin)? > 0)
+pub fn has_superadmin(c: &mut Conn<'_>) -> Result<bool> {
+    Ok(store::count_active(c, Role::Superadmin)? > 0)
 }
 
 /// How many accounts there are, and how many were created each day since `since`, as (days since the epoch, count).

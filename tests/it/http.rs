@@ -32,8 +32,8 @@ const CODES: [(u16, &str); 17] = [
 /// Words that only an inside speaks.
 const LEAKS: [&str; 8] = ["panicked", "backtrace", "RUST_", ".rs:", "src/", "thread '", "sqlite", "stack trace"];
 
-/// An agent that follows no redirect, takes every status for an answer and ignores proxies of the environment.
-pub fn agent() -> Agent {
+/// Connections that follow no redirect, take every status for an answer and ignore the proxies of the environment.
+pub fn connections() -> Agent {
     let config = Agent::config_builder()
         .http_status_as_error(false)
         .max_redirects(0)
@@ -45,7 +45,7 @@ pub fn agent() -> Agent {
 
 /// One request in the making.
 pub struct Call {
-    agent: Agent,
+    connections: Agent,
     method: &'static str,
     url: String,
     headers: Vec<(String, String)>,
@@ -53,8 +53,8 @@ pub struct Call {
 }
 
 impl Call {
-    pub fn new(agent: &Agent, method: &'static str, url: String) -> Self {
-        Call { agent: agent.clone(), method, url, headers: Vec::new(), body: None }
+    pub fn new(connections: &Agent, method: &'static str, url: String) -> Self {
+        Call { connections: connections.clone(), method, url, headers: Vec::new(), body: None }
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -86,8 +86,8 @@ impl Call {
             request = request.header(name, value);
         }
         let mut response = match self.body {
-            Some(body) => self.agent.run(request.body(body).unwrap())?,
-            None => self.agent.run(request.body(()).unwrap())?,
+            Some(body) => self.connections.run(request.body(body).unwrap())?,
+            None => self.connections.run(request.body(()).unwrap())?,
         };
         let headers = response.headers().iter();
         let headers =

@@ -1,6 +1,6 @@
 //! A running server on a data directory of its own, and the people who use it.
 
-use crate::http::{Answer, Call, agent};
+use crate::http::{Answer, Call, connections};
 use crate::process::{Home, Output, PATIENCE, Process, eventually};
 use serde_json::{Value, json};
 use std::ops::Deref;
@@ -24,14 +24,15 @@ pub struct Session {
 #[derive(Clone)]
 pub struct Client {
     pub url: String,
-    agent: Agent,
+    connections: Agent,
 }
 
 /// A server that is ready; also its own [`Client`].
 pub struct Server {
+    // Before the home, so that it is dead when its directory goes.
+    process: Process,
     pub home: Home,
     env: Vec<(String, String)>,
-    process: Process,
     client: Client,
 }
 
@@ -115,7 +116,7 @@ fn launch(home: &Home, env: &[(String, String)]) -> (Process, Client) {
     await_line(&mut process, "API docs");
     let url = console.trim_end_matches("/admin").to_string();
     assert!(url.starts_with("http://127.0.0.1:"), "console line: {console:?}");
-    let client = Client { url, agent: agent() };
+    let client = Client { url, connections: connections() };
     client.get(READY).send().expect(200);
     (process, client)
 }
@@ -154,7 +155,7 @@ impl Client {
     }
 
     pub fn call(&self, method: &'static str, path: &str) -> Call {
-        Call::new(&self.agent, method, format!("{}{path}", self.url))
+        Call::new(&self.connections, method, format!("{}{path}", self.url))
     }
 
     /// Host and port.

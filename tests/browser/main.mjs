@@ -1,0 +1,22 @@
+// The order of the suite. What destroys comes last.
+import { close, counts, open, people, serve } from "./harness.mjs";
+import { first, firstRun } from "./walks.mjs";
+import { forgery, forgedSetup } from "./forgery.mjs";
+import { forms, killed } from "./forms.mjs";
+import { consolePages, referencePages, setupPages } from "./pages.mjs";
+
+const [scripted, plain] = await Promise.all([serve("scripted"), serve("plain")]);
+await open();
+await forgedSetup(plain);
+await setupPages(plain);
+await firstRun(plain, { scripted: false });
+await firstRun(scripted, { scripted: true });
+const known = await people(scripted);
+await consolePages(scripted, known);
+await referencePages(scripted);
+await forms(scripted, known);
+await forgery(scripted, known);
+await killed(scripted);
+await close();
+console.log(counts());
+process.exit(counts().endsWith(" 0 failed") ? 0 : 1);
