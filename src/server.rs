@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::app::App;
 use crate::auth::{self, AuthApi};
-use crate::base::assets;
+use crate::base::assets::{self, Assets};
 use crate::base::contract::Contract;
 use crate::base::error::Result;
 use crate::base::web::{BodyLimit, Edge};
@@ -59,7 +59,7 @@ pub fn endpoint(app: &App) -> Result<impl Endpoint<Output = Response> + use<>> {
         .at("/.well-known/jwks.json", get(auth::jwks))
         .at("/livez", get(health::livez))
         .at("/readyz", get(health::readyz))
-        .at("/assets/:name", get(assets::serve))
+        .at("/assets/:name", get(Assets::load()?))
         .nest("/docs", docs::pages(&app.config.app.name, &document, &assets::url)?)
         .nest("/admin", console::pages(NAVIGATION, users::pages(Route::new())))
         .at("/", get(console::front_door));

@@ -125,9 +125,9 @@ pub fn web_address(faults: &mut Faults, field: &str, text: &str) {
     }
 }
 
-/// The form in which an address is compared and kept unique.
+/// The form in which an address is compared and kept unique. Without NUL, which Postgres cannot even compare.
 pub fn email_key(email: &str) -> String {
-    email.trim().to_lowercase()
+    email.trim().to_lowercase().replace('\0', "\u{fffd}")
 }
 
 /// A search text as a `like` pattern with `!` as the escape: what is typed is what is looked for.

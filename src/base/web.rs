@@ -183,6 +183,10 @@ impl<E: Endpoint> EdgeEndpoint<E> {
                 html::explain(error, shell, asked.partial, &origin.request_id)
             }
         };
+        // Refused before the body was read: what is left of it would be taken for the next request.
+        if asked.has_body && matches!(response.status().as_u16(), 401 | 403 | 404 | 405 | 413 | 415) {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
         if error.code() == Code::MethodNotAllowed {
             allow(&mut response, &self.edge.contract.methods(&asked.path));
         }
@@ -200,6 +204,7 @@ struct Asked {
     theme: &'static str,
     /// Whether htmx asked for a fragment.
     partial: bool,
+    has_body: bool,
 }
 
 impl Asked {
@@ -213,6 +218,8 @@ impl Asked {
             back: back.map(ToString::to_string),
             theme: html::theme(request),
             partial: request.header("hx-request").is_some(),
+            has_body: request.header(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
+                || request.header(header::TRANSFER_ENCODING).is_some(),
         }
     }
 }

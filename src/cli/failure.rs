@@ -86,7 +86,7 @@ impl From<Error> for Failure {
             Error::Internal(error) if error.is::<Taken>() => Self::new(5, "in_use", error.to_string())
                 .with("Stop the other one, or use another directory with --data-dir."),
             Error::Internal(error) if error.is::<Incompatible>() => Self::database(error.to_string()),
-            Error::Internal(error) if error.is::<r2d2::Error>() => Self::database(format!("{error:#}"))
+            Error::Internal(error) if error.is::<r2d2::Error>() || error.is::<postgres::Error>() => Self::database(format!("{error:#}"))
                 .with("Check database.url, and that the database is running."),
             Error::Internal(error) => error.into(),
         }

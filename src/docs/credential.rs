@@ -61,12 +61,14 @@ impl Access {
     }
 }
 
-/// `SignedIn` as `Signed in`.
+/// `SignedIn`, `signed_in` and `signed-in` as `Signed in`.
 fn words(name: &str) -> String {
     let mut words = String::new();
     let mut after_lower = false;
     for c in name.chars() {
-        if c.is_uppercase() && after_lower {
+        if words.is_empty() {
+            words.extend(c.to_uppercase());
+        } else if c.is_uppercase() && after_lower {
             words.push(' ');
             words.extend(c.to_lowercase());
         } else {

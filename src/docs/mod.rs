@@ -3,7 +3,7 @@
 //! It owns no table. The reference is written from the OpenAPI document at start-up, one page a tag, and kept in memory.
 //!
 //! Always true: it works without a network and without JavaScript, and no text of the document is written unescaped.
-//! Deliberately absent: anything that depends on who is reading, so that everyone sees the same page.
+//! Deliberately absent: anything that depends on who is reading, so that everyone sees the same page, in their own colours.
 //!
 //! Reached by [`pages`], which `server.rs` nests at `/docs`.
 
@@ -24,12 +24,13 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use anyhow::Context;
 use askama::Template;
-use poem::http::{HeaderMap, StatusCode, header};
+use poem::http::{StatusCode, header};
 use poem::web::Redirect;
 use poem::web::headers::{ETag, HeaderMapExt, IfNoneMatch};
 use poem::{Endpoint, Request, Response, Route, get, handler};
 use serde_json::Value;
 
+use crate::base::html;
 use reference::{Group, Reference};
 
 /// What is cut out of a page to put the reader's theme in its place.
@@ -121,10 +122,10 @@ struct Page {
 
 impl Page {
     fn of(template: &impl Template) -> anyhow::Result<Self> {
-        let html = template.render().context("writing a page of the API reference")?;
-        let (head, tail) = html.split_once(THEME).context("ui/docs/layout.html has lost its data-theme attribute")?;
+        let page = template.render().context("writing a page of the API reference")?;
+        let (head, tail) = page.split_once(THEME).context("ui/docs/layout.html has lost its data-theme attribute")?;
         let mut hasher = DefaultHasher::new();
-        html.hash(&mut hasher);
+        page.hash(&mut hasher);
         Ok(Self { head: head.to_owned(), tail: tail.to_owned(), hash: hasher.finish() })
     }
 }
@@ -133,7 +134,7 @@ impl Endpoint for Page {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let theme = theme(request.headers());
+        let theme = html::theme(&request);
         let etag = format!("\"{:016x}-{theme}\"", self.hash);
         let parsed = etag.parse::<ETag>().ok();
         let known = request.headers().typed_get::<IfNoneMatch>().zip(parsed);
@@ -144,18 +145,7 @@ impl Endpoint for Page {
         if known.is_some_and(|(known, etag)| !known.precondition_passes(&etag)) {
             return Ok(response.status(StatusCode::NOT_MODIFIED).finish());
         }
-        let html = format!("{}data-theme=\"{theme}\"{}", self.head, self.tail);
-        Ok(response.content_type("text/html; charset=utf-8").body(html))
-    }
-}
-
-/// The reader's choice of colours, which the console keeps in a cookie.
-fn theme(headers: &HeaderMap) -> &'static str {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let theme = cookies.flat_map(|cookies| cookies.split(';')).find_map(|cookie| cookie.trim().strip_prefix("theme="));
-    match theme {
-        Some("light") => "light",
-        Some("dark") => "dark",
-        _ => "auto",
+        let page = format!("{}data-theme=\"{theme}\"{}", self.head, self.tail);
+        Ok(response.content_type("text/html; charset=utf-8").body(page))
     }
 }

@@ -142,10 +142,11 @@ impl Reader<'_> {
     }
 
     fn answer(&self, status: &str, answer: &Value) -> Answer {
+        let generic = text(answer, "description") == reason(status);
         Answer {
             status: status.to_owned(),
             reason: reason(status),
-            about: about(answer),
+            about: if generic { Vec::new() } else { about(answer) },
             forms: self.forms(answer),
             headers: entries(&answer["headers"]).map(|(name, header)| self.outer(name, header)).collect(),
         }

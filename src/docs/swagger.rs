@@ -7,6 +7,8 @@ use poem::http::header;
 use poem::{Body, Response, Route, get, handler, web::Path};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use crate::base::secret::base64url;
+
 #[derive(RustEmbed)]
 #[folder = "assets/swagger-ui"]
 struct Files;
@@ -14,8 +16,7 @@ struct Files;
 /// The address of a file, with its hash so that it may be kept for ever.
 pub(super) fn address(name: &str) -> String {
     let hash = find(name).map(|(file, _)| file.metadata.sha256_hash()).unwrap_or_default();
-    let hash: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    format!("/docs/try/{name}?v={hash}")
+    format!("/docs/try/{name}?v={}", base64url(&hash[..8]))
 }
 
 /// Adds the files below `/try`.

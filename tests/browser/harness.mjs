@@ -109,7 +109,7 @@ export async function serve(name) {
 }
 
 const PIONEERS = `Grace Hopper, Alan Turing, Katherine Johnson, Edsger Dijkstra, Barbara Liskov, Donald Knuth, Margaret Hamilton,
-  John Backus, Radia Perlman, Dennis Ritchie, Frances Allen, Ken Thompson, Karen Jones, Tony Hoare, Adele Goldberg, Niklaus Wirth,
+  John Backus, Radia Perlman, Dennis Ritchie, Frances Allen, Ken Thompson, Beatrice Worsley, Tony Hoare, Adele Goldberg, Niklaus Wirth,
   Shafi Goldwasser, Edgar Codd, Anita Borg, Claude Shannon, Mary Jackson, John McCarthy, Hedy Lamarr, Vint Cerf, Jean Bartik,
   Robin Milner, Lynn Conway, Alan Kay, Kathleen Booth, Jim Gray, Dorothy Vaughan, Leslie Lamport, Betty Holberton, Ole Dahl,
   Sophie Wilson, Kristen Nygaard, Evelyn Berezin, Maurice Wilkes, Mary Keller, Peter Naur, Ida Rhodes, Konrad Zuse,

@@ -1,7 +1,7 @@
 // The order of the suite. What destroys comes last.
 import { close, counts, open, people, serve } from "./harness.mjs";
-import { first, firstRun } from "./walks.mjs";
-import { forgery, forgedSetup } from "./forgery.mjs";
+import { firstRun } from "./walks.mjs";
+import { forgedSetup, forgery } from "./forgery.mjs";
 import { forms, killed } from "./forms.mjs";
 import { consolePages, referencePages, setupPages } from "./pages.mjs";
 

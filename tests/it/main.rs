@@ -5,7 +5,6 @@
 
 #![expect(
     clippy::disallowed_methods,
-    clippy::expect_used,
     clippy::print_stderr,
     clippy::unwrap_used,
     reason = "a test stops at what it did not expect, and the doors are those of the product"

@@ -79,10 +79,11 @@ pub async fn run(db: &Db, clock: &Clock) -> Result<Vec<&'static str>> {
             let applied = applied(tx)?;
             compare(&applied)?;
             let Some((name, sql)) = MIGRATIONS.get(applied.len()) else { return Ok(None) };
-            tx.batch(sql)?;
             let sql_insert = "insert into migrations (position, name, checksum, applied_at) values (?1, ?2, ?3, ?4)";
             let params = super::params![applied.len() as i64 + 1, *name, checksum(sql), now];
+            // Before the migration itself: Postgres may have waited for the lock with an older snapshot in its hands.
             tx.execute(sql_insert, params).map_err(DbError::lost)?;
+            tx.batch(sql)?;
             Ok(Some(*name))
         });
         match next.await? {

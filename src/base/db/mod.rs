@@ -13,6 +13,8 @@ mod postgres;
 mod queue;
 mod sqlite;
 mod value;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -79,7 +79,11 @@ fn make_pool(config: Config, connections: usize) -> Result<Pool> {
         .context("setting up TLS")?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    let manager = Manager::new(config, MakeRustlsConnect::new(tls));
+    let tls = MakeRustlsConnect::new(tls);
+    // Tried once by hand: the pool would wait, and then tell nothing of the reason.
+    let hosts = format!("{:?} {:?}", config.get_hosts(), config.get_ports());
+    config.connect(tls.clone()).with_context(|| format!("connecting to Postgres at {hosts}"))?;
+    let manager = Manager::new(config, tls);
     let builder = r2d2::Pool::builder().max_size(connections as u32).min_idle(Some(1));
     let pool = builder.max_lifetime(None).idle_timeout(None).connection_timeout(Duration::from_secs(5));
     Ok(pool.build(manager).context("connecting to Postgres")?)
@@ -119,12 +123,16 @@ fn try_write(session: &mut Session, write: &mut Box<dyn Write>) -> DbResult<()> 
     let (attempt, hooks) = (write.attempt(&mut tx), tx.hooks);
     match attempt {
         Attempt::Keep => {
-            if let Err(error) = session.batch("commit") {
+            // A bare `commit` of a transaction that a failed statement has ended rolls back, and calls that a success.
+            if let Err(error) = session.batch("select 1; commit") {
                 session.rollback();
                 return Err(error);
             }
         }
-        Attempt::Discard => session.rollback(),
+        Attempt::Discard => {
+            session.rollback();
+            return Ok(());
+        }
         Attempt::Again => {
             session.rollback();
             return Err(DbError::Retry("the transaction lost a race".into()));

@@ -4,6 +4,7 @@
 //! check-out. The writer drains what is queued, runs each closure in a savepoint of its own inside one
 //! `begin immediate`, commits once with `synchronous=FULL` and only then answers them all: one fsync serves many.
 
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -47,6 +48,13 @@ impl Engine {
             0 => std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 8),
             n => n as usize,
         };
+        // Made for the owner alone; the log and its index take the file's mode.
+        std::fs::OpenOptions::new()
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .with_context(|| format!("opening {}", path.display()))?;
         let writer = pool(path, Access::Write, 1)?.get().context("opening the database for writing")?;
         let read_pool = pool(path, Access::Read, readers)?;
         let (reads, read_end) = Queue::<Read>::bounded(section.read_queue as usize);
