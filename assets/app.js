@@ -15,9 +15,9 @@
 
   const show = (toast) => {
     const bad = toast.matches(".bad");
-    const region = $(bad ? "#alerts" : "#notes");
-    if (region) region.append(toast);
-    if (bad) return;
+    // An error stays until it is closed. A message gives way to the next, so that an Undo never outlives what it undoes.
+    if (bad) return $("#alerts")?.append(toast);
+    $("#notes")?.replaceChildren(toast);
     let timer;
     const life = $("form", toast) ? 10000 : 6000;
     const stop = () => clearTimeout(timer);
@@ -130,6 +130,19 @@
     document.cookie = `keys=${target.checked ? "on" : "off"}; path=/admin; max-age=31536000; samesite=lax`;
   });
 
+  // --- The theme changes in place: the server reads the cookie with the next page.
+  on("submit", (event) => {
+    const { target, submitter } = event;
+    if (target.id !== "theme") return;
+    event.preventDefault();
+    const theme = submitter.value;
+    document.cookie = `theme=${theme}; path=/; max-age=31536000; samesite=lax`;
+    document.documentElement.dataset.theme = theme;
+    $("meta[name=color-scheme]").content = theme === "auto" ? "light dark" : theme;
+    for (const button of $$("[aria-pressed]", target)) button.ariaPressed = String(button.value === theme);
+    palette().close();
+  });
+
   // --- The palette: a static list narrowed here; Enter goes to the first match, else it searches everything.
   const palette = () => $("#palette");
   const shown = () => $$("li:not([hidden]) > *", palette());
@@ -171,6 +184,7 @@
     "/": () => ($("[data-search]") || $(".find")).focus(),
     "?": () => $("#keys").showModal(),
     g: () => (going = Date.now() + 1500),
+    z: () => $("#notes form button")?.click(),
     j: () => step(1),
     k: () => step(-1),
     x: () => row()?.querySelector("[type=checkbox]")?.click(),

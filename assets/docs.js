@@ -73,7 +73,6 @@
     }
     $("[role=status]", menu).textContent = words.length ? `${found} ${found === 1 ? "operation" : "operations"}` : "";
   };
-  seek.form.hidden = false;
   seek.addEventListener("input", narrow);
   seek.form.addEventListener("submit", (event) => {
     event.preventDefault();

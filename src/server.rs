@@ -18,8 +18,8 @@ use crate::base::error::Result;
 use crate::base::web::{BodyLimit, Edge};
 use crate::health::{self, HealthApi};
 use crate::projects::ProjectsApi;
-use crate::shell::Navigation;
 use crate::sessions::{Identify, SessionsApi};
+use crate::shell::Navigation;
 use crate::users::{self, UsersApi};
 use crate::{console, docs};
 
@@ -101,7 +101,8 @@ pub fn document() -> Value {
 
 /// The names of the schemas that are request bodies.
 fn inputs(document: &Value) -> Vec<String> {
-    let operations = document["paths"].as_object().into_iter().flatten().flat_map(|(_, path)| path.as_object()).flatten();
+    let operations =
+        document["paths"].as_object().into_iter().flatten().flat_map(|(_, path)| path.as_object()).flatten();
     let bodies = operations.map(|(_, operation)| &operation["requestBody"]["content"]["application/json"]["schema"]);
     bodies.filter_map(|schema| schema["$ref"].as_str()?.rsplit('/').next()).map(ToOwned::to_owned).collect()
 }

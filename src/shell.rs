@@ -107,7 +107,8 @@ impl Form {
 
 impl<'a> FromRequest<'a> for Form {
     async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
-        let forged = || Error::forbidden("This form was not sent by a page of ours, or by one of another session. Reload.");
+        let forged =
+            || Error::forbidden("This form was not sent by a page of ours, or by one of another session. Reload.");
         if !is_same_origin(request) {
             return Err(forged().into());
         }
@@ -148,7 +149,10 @@ fn flash(location: &str, text: &str, undo: Option<&str>) -> Response {
     let value = serde_json::json!([text, undo]).to_string();
     let mut response = html::see_other(location);
     // Read once by the next page. It can only say what this server wrote, and that as text.
-    add_cookie(&mut response, &format!("flash={}; Path=/admin; HttpOnly; SameSite=Lax; Max-Age=30", base64url(value.as_bytes())));
+    add_cookie(
+        &mut response,
+        &format!("flash={}; Path=/admin; HttpOnly; SameSite=Lax; Max-Age=30", base64url(value.as_bytes())),
+    );
     response
 }
 
@@ -186,7 +190,9 @@ mod tests {
         for inside in ["/admin", "/admin/users?search=a", "/admin?x=1"] {
             assert_eq!(safe_return(inside), inside);
         }
-        for outside in ["", "https://evil.example", "//evil.example", "/admin//evil.example", "/administrator", "/admin\\x"] {
+        for outside in
+            ["", "https://evil.example", "//evil.example", "/admin//evil.example", "/administrator", "/admin\\x"]
+        {
             assert_eq!(safe_return(outside), "/admin");
         }
     }

@@ -166,7 +166,9 @@ impl Ask {
     /// The fields of a form, as one of our own pages would send them.
     pub fn form(self, fields: &[(&str, &str)]) -> Self {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
-        self.header("content-type", "application/x-www-form-urlencoded").header("sec-fetch-site", "same-origin").body(body)
+        self.header("content-type", "application/x-www-form-urlencoded")
+            .header("sec-fetch-site", "same-origin")
+            .body(body)
     }
 
     pub fn body(mut self, body: impl Into<poem::Body>) -> Self {

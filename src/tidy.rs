@@ -5,8 +5,21 @@ use std::path::{Path, PathBuf};
 
 /// The folders of `src/`, in the order of `lib.rs`: imports only point up.
 const ORDER: [&str; 15] = [
-    "base", "app", "shell", "audit", "idempotency", "sessions", "users", "auth", "projects", "health", "console", "docs",
-    "server", "cli", "testing",
+    "base",
+    "app",
+    "shell",
+    "audit",
+    "idempotency",
+    "sessions",
+    "users",
+    "auth",
+    "projects",
+    "health",
+    "console",
+    "docs",
+    "server",
+    "cli",
+    "testing",
 ];
 
 struct Source {
@@ -102,7 +115,11 @@ fn faces_and_stores_are_private() {
     for source in sources().iter().filter(|source| source.path.ends_with("mod.rs")) {
         for name in ["store", "api", "admin", "jobs"] {
             let public = [format!("pub mod {name};"), format!("pub(crate) mod {name};")];
-            assert!(!public.iter().any(|line| source.text.contains(line)), "{} shows its {name}", source.path.display());
+            assert!(
+                !public.iter().any(|line| source.text.contains(line)),
+                "{} shows its {name}",
+                source.path.display()
+            );
         }
     }
 }
@@ -113,8 +130,21 @@ fn templates_keep_the_content_security_policy() {
     files(&root("ui"), &mut found);
     // Each of these needs `unsafe-inline` or `unsafe-eval`, or is a word of htmx 2 that htmx 4 ignores in silence.
     let forbidden = [
-        " style=", "<style", "<script>", " onclick", " onload", " onchange", " onsubmit", "hx-on", "js:", "|safe", "| safe",
-        "hx-ext", "hx-disabled-elt", "hx-vars", "htmx:afterSwap",
+        " style=",
+        "<style",
+        "<script>",
+        " onclick",
+        " onload",
+        " onchange",
+        " onsubmit",
+        "hx-on",
+        "js:",
+        "|safe",
+        "| safe",
+        "hx-ext",
+        "hx-disabled-elt",
+        "hx-vars",
+        "htmx:afterSwap",
     ];
     for path in found {
         let text = fs::read_to_string(&path).unwrap();

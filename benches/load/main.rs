@@ -2,10 +2,11 @@
 //! start, throughput, latency, processor and memory. README.md beside this folder says how to read the result.
 //!
 //! It judges nothing: figures are compared with the budgets by a reader who knows what else the machine was doing.
-
-#![allow(
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
     clippy::disallowed_methods,
-    reason = "a harness outside the product reads clock, environment and network itself"
+    reason = "a harness outside the product prints, and reads clock, environment and network itself"
 )]
 
 mod client;

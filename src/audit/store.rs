@@ -62,7 +62,8 @@ pub(super) fn recent(c: &mut Conn<'_>, limit: u32) -> DbResult<Vec<Entry>> {
 pub(super) fn recent_of_user(c: &mut Conn<'_>, user: Id, limit: u32) -> DbResult<Vec<Entry>> {
     // Two indexed halves rather than one `or`, which neither engine answers from an index.
     let half = |filter: &str| {
-        let inner = format!("select id, {COLUMNS} from audit_entries where {filter} order by at desc, id desc limit ?2");
+        let inner =
+            format!("select id, {COLUMNS} from audit_entries where {filter} order by at desc, id desc limit ?2");
         format!("select id, {COLUMNS} from ({inner}) half")
     };
     let (about, of) = (half("subject_id = ?1"), half("resource_type = 'user' and resource_id = ?1"));

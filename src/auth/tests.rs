@@ -10,7 +10,7 @@ use crate::base::config::{AuthSection, Config};
 use crate::base::db::{Dialect, params};
 use crate::base::error::Code;
 use crate::base::password::Passwords;
-use crate::base::principal::{Origin, Principal, Role};
+use crate::base::principal::{Account, Origin, Principal, Role};
 use crate::base::secret::Secret;
 use crate::testing::{Answer, PASSWORD, Persona, TestApp};
 use crate::users::{self, NewUser};
@@ -43,7 +43,8 @@ fn face(answer: &Answer) -> (u16, Value, Vec<(String, String)>) {
         body.remove("request_id");
     }
     let headers = answer.headers.iter().filter(|(name, _)| *name != "x-request-id");
-    let mut headers: Vec<_> = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+    let mut headers: Vec<_> =
+        headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
     headers.sort();
     (answer.status, body, headers)
 }
@@ -64,7 +65,10 @@ async fn a_taken_address_cannot_be_told_from_a_new_one() {
     let mut ada = test.guest();
     ada.tokens = tokens;
     let me = ada.get(ME).await.expect(200).json();
-    assert_eq!((&me["email"], &me["role"], &me["full_name"]), (&json!("Ada@Example.com"), &json!("user"), &Value::Null));
+    assert_eq!(
+        (&me["email"], &me["role"], &me["full_name"]),
+        (&json!("Ada@Example.com"), &json!("user"), &Value::Null)
+    );
     let again = ["user.registered_again"; 3];
     assert_eq!(test.trail().await[..4], [&["user.registered"], &again[..]].concat());
 
@@ -77,9 +81,9 @@ async fn a_taken_address_cannot_be_told_from_a_new_one() {
 async fn every_fault_of_a_registration_is_named() {
     let test = TestApp::new().await;
     let (long, many) = (format!("{}@example.com", "a".repeat(65)), |n: usize| "é".repeat(n));
-    for bad in ["ada", "ada@", "@example.com", "ada@example", "a b@example.com", "ada@example.com ", "a@b@example.com",
-        "a\u{0}@example.com", "<ada@example.com>", "ada@example..com", &long]
-    {
+    let bad =
+        "ada,ada@,@example.com,ada@example,a b@example.com,ada@example.com ,a@b@c.com,<ada@example.com>,ada@e..com";
+    for bad in bad.split(',').chain(["a\u{0}@example.com", &long]) {
         assert_eq!(register(&test, bad, PASSWORD).await.expect(422).faults(), ["email: format"], "{bad:?}");
     }
     for (bad, fault) in [
@@ -94,16 +98,15 @@ async fn every_fault_of_a_registration_is_named() {
     ] {
         assert_eq!(register(&test, "ada.lovelace@example.com", bad).await.expect(422).faults(), [fault], "{bad:?}");
     }
+    let all = json!({ "email": "xyz", "password": "short", "full_name": "a\u{0}b" });
     for (body, faults) in [
-        (json!({}), vec!["email: required", "password: required"]),
-        (json!({ "email": null, "password": 7 }), vec!["email: type", "password: type"]),
-        (json!({ "email": "x@example.com", "password": PASSWORD, "role": "superadmin" }), vec!["role: unknown"]),
-        (json!({ "email": "x", "password": "short", "full_name": "a\u{0}b" }), vec!["email: length"]),
-        (json!({ "email": "xyz", "password": "short", "full_name": "a\u{0}b" }),
-            vec!["email: format", "full_name: format", "password: length"]),
-        (json!({ "email": "x@example.com", "password": PASSWORD, "full_name": "" }), vec!["full_name: length"]),
+        (json!({}), "email: required, password: required"),
+        (json!({ "email": null, "password": 7 }), "email: type, password: type"),
+        (json!({ "email": "x@example.com", "password": PASSWORD, "role": "superadmin" }), "role: unknown"),
+        (json!({ "email": "x@example.com", "password": PASSWORD, "full_name": "" }), "full_name: length"),
+        (all, "email: format, full_name: format, password: length"),
     ] {
-        assert_eq!(test.guest().post(REGISTER, body.clone()).await.expect(422).faults(), faults, "{body}");
+        assert_eq!(test.guest().post(REGISTER, body.clone()).await.expect(422).faults().join(", "), faults, "{body}");
     }
     assert_eq!(accounts(&test).await, 0);
     // Characters are counted, not bytes, and null is no name.
@@ -130,8 +133,7 @@ async fn accounts_are_made_up_to_the_role_of_their_maker() {
     make(&me, new_user("ada", Role::Superadmin)).await.unwrap();
     let taken = NewUser { email: "ADA@example.com".into(), ..new_user("", Role::User) };
     assert_eq!(make(&me, taken).await.unwrap_err().code(), Code::Conflict);
-    let account = crate::base::principal::Account { role: Role::Admin, ..(*me.subject).clone() };
-    me.subject = account.into();
+    me.subject = Account { role: Role::Admin, ..(*me.subject).clone() }.into();
     assert_eq!(make(&me, new_user("eve", Role::Superadmin)).await.unwrap_err().code(), Code::Authorization);
     make(&me, new_user("bob", Role::Admin)).await.unwrap();
     assert_eq!(accounts(&test).await, 2);
@@ -144,9 +146,8 @@ async fn a_refused_sign_in_says_nothing() {
     let wrong = login(&test, "ada@example.com", OTHER).await.expect(401);
     assert_eq!((wrong.code(), wrong.header("www-authenticate")), ("AUTHENTICATION_ERROR".into(), "Bearer"));
     let long = "x".repeat(1024);
-    for (email, password) in
-        [("nobody@example.com", PASSWORD), ("", ""), ("ada@example.com", &long), ("ada@example.com'--", PASSWORD), ("a\u{0}", "b")]
-    {
+    let others = [("", ""), ("ada@example.com", &*long), ("ada@example.com'--", PASSWORD), ("a\u{0}", "b")];
+    for (email, password) in others.into_iter().chain([("nobody@example.com", PASSWORD)]) {
         assert_eq!(face(&login(&test, email, password).await), face(&wrong), "{email:?}");
     }
     for body in [json!({ "email": "ada@example.com" }), json!({ "email": 1, "password": PASSWORD }), json!(null)] {
@@ -189,7 +190,8 @@ async fn too_many_sign_ins_at_once_are_told_to_come_back() {
     let refused: Vec<_> = answers.iter().filter(|answer| answer.status != 401).collect();
     assert!(!refused.is_empty());
     for answer in refused {
-        assert_eq!((answer.status, answer.code(), answer.header("retry-after")), (429, "RATE_LIMIT_EXCEEDED".into(), "2"));
+        assert_eq!((answer.status, &*answer.code()), (429, "RATE_LIMIT_EXCEEDED"));
+        assert_eq!(answer.header("retry-after"), "2");
     }
     login(&test, "nobody@example.com", PASSWORD).await.expect(401);
 }
@@ -214,14 +216,10 @@ async fn a_new_password_ends_every_other_session() {
     }
     other.get(ME).await.expect(200);
     change(&ada, PASSWORD, OTHER).await.expect(204);
-    other.get(ME).await.expect(401);
-    let token = json!({ "refresh_token": other.tokens["refresh_token"] });
-    test.guest().post(REFRESH, token).await.expect(401);
-    for unharmed in [&ada, &bob] {
-        unharmed.get(ME).await.expect(200);
+    for (who, status) in [(&other, 401), (&ada, 200), (&bob, 200)] {
+        who.get(ME).await.expect(status);
+        test.guest().post(REFRESH, json!({ "refresh_token": who.tokens["refresh_token"] })).await.expect(status);
     }
-    let token = json!({ "refresh_token": ada.tokens["refresh_token"] });
-    test.guest().post(REFRESH, token).await.expect(200);
     login(&test, &ada.email, PASSWORD).await.expect(401);
     login(&test, &ada.email, OTHER).await.expect(200);
     assert!(test.trail().await.contains(&"user.password_changed".into()));
@@ -250,7 +248,10 @@ async fn a_setup_link_makes_one_superadmin() {
     let offer = async || offer_setup_link(&test.app).await.unwrap();
     test.user("ada").await;
     let (first, second) = (offer().await.unwrap(), offer().await.unwrap());
-    assert_eq!((open(&first).await, open(&second).await, open("junk").await, open("").await), (false, true, false, false));
+    assert_eq!(
+        (open(&first).await, open(&second).await, open("junk").await, open("").await),
+        (false, true, false, false)
+    );
     assert_eq!(consume(&first, "root", PASSWORD).await, Err(Code::NotFound));
     // What is refused consumes nothing.
     assert_eq!(consume(&second, "root", "short").await, Err(Code::Validation));

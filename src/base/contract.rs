@@ -143,7 +143,9 @@ impl Operation {
             }
             ("number", Value::Number(number)) => range(schema, number.as_f64().unwrap_or_default(), field, faults),
             ("boolean", Value::Bool(_)) | ("", _) => {}
-            (wanted, Value::Null) => faults.add(field, "type", format!("Null is not allowed; send {}.", article(wanted))),
+            (wanted, Value::Null) => {
+                faults.add(field, "type", format!("Null is not allowed; send {}.", article(wanted)))
+            }
             (wanted, _) => faults.add(field, "type", format!("Send {} here.", article(wanted))),
         }
     }
@@ -227,4 +229,120 @@ fn typed(schema: &Value, text: &str) -> Value {
 fn decode(text: &str) -> Option<String> {
     let text = text.replace('+', " ");
     percent_encoding::percent_decode_str(&text).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// One operation with every kind of schema.
+    fn operation() -> Arc<Operation> {
+        let item = json!({
+            "type": "object",
+            "required": ["name"],
+            "properties": {
+                "name": { "type": "string", "minLength": 1, "maxLength": 3 },
+                "next": { "$ref": "#/components/schemas/Item" },
+            },
+            "additionalProperties": false,
+        });
+        let body = json!({
+            "type": "object",
+            "required": ["items"],
+            "properties": {
+                "items": { "type": "array", "minItems": 1, "maxItems": 2, "items": { "$ref": "#/components/schemas/Item" } },
+                "kind": { "nullable": true, "allOf": [{ "$ref": "#/components/schemas/Kind" }, { "description": "Which." }] },
+                "share": { "type": "number", "minimum": 0, "maximum": 1 },
+                "count": { "type": "integer" },
+                "any": {},
+                "labels": { "type": "object", "additionalProperties": { "type": "boolean" } },
+            },
+            "additionalProperties": false,
+        });
+        let parameter = |name: &str, place: &str, required: bool, schema: Value| json!({ "name": name, "in": place, "required": required, "schema": schema });
+        let operation = json!({
+            "parameters": [
+                parameter("id", "path", true, json!({ "type": "string" })),
+                parameter("X-Key", "header", true, json!({ "type": "string" })),
+                parameter("limit", "query", true, json!({ "type": "integer", "minimum": 1, "maximum": 9 })),
+                parameter("kind", "query", false, json!({ "$ref": "#/components/schemas/Kind" })),
+                parameter("on", "query", false, json!({ "type": "boolean" })),
+                parameter("share", "query", false, json!({ "type": "number", "maximum": 1 })),
+                parameter("q", "query", false, json!({ "type": "string", "maxLength": 3 })),
+            ],
+            "requestBody": { "content": { "application/json": { "schema": body } } },
+        });
+        let kind = json!({ "type": "string", "enum": ["small", "large"] });
+        let contract = Contract::new(&json!({
+            "paths": { "/things/{id}": { "post": operation, "get": {} }, "/things": { "get": {} } },
+            "components": { "schemas": { "Item": item, "Kind": kind } },
+        }));
+        let contract = contract.unwrap();
+        assert!(contract.find(&Method::DELETE, "/things/7").is_none() && contract.find(&Method::GET, "/").is_none());
+        let mut methods = contract.methods("/things/7");
+        methods.sort_by_key(ToString::to_string);
+        assert_eq!((methods, contract.methods("/nowhere")), (vec![Method::GET, Method::POST], vec![]));
+        let found = contract.find(&Method::POST, "/things/7").unwrap();
+        assert_eq!(found.template, "/things/{id}");
+        found
+    }
+
+    fn told(faults: &Faults) -> String {
+        let mut told: Vec<_> = faults.list().iter().map(|fault| format!("{}: {}", fault.field, fault.code)).collect();
+        told.sort();
+        told.join(", ")
+    }
+
+    #[test]
+    fn every_fault_of_a_body_is_found() {
+        let operation = operation();
+        let item = json!({ "name": "a" });
+        let deep = json!({ "name": "äöü", "next": { "name": "b", "next": item } });
+        let deep_faults = json!([{ "name": "", "x/y": 1 }, { "name": "four", "next": { "name": 7 } }]);
+        let outside = json!({ "items": [item], "kind": "Small", "share": 1.5, "count": 1.5, "labels": { "x": "y" } });
+        for (body, faults) in [
+            (json!({ "items": [deep], "kind": null, "share": 1, "count": -3 }), ""),
+            (json!({ "items": [item], "any": [null, 1], "labels": { "x": true }, "kind": "large" }), ""),
+            (json!(null), ": type"),
+            (json!("x"), ": type"),
+            (json!({}), "items: required"),
+            (json!({ "items": null, "Items": [] }), "Items: unknown, items: type"),
+            (json!({ "items": [] }), "items: length"),
+            (json!({ "items": [item, {}, 3] }), "items/1/name: required, items/2: type, items: length"),
+            (
+                json!({ "items": deep_faults }),
+                "items/0/name: length, items/0/x/y: unknown, items/1/name: length, items/1/next/name: type",
+            ),
+            (outside, "count: type, kind: choice, labels/x: type, share: range"),
+            (
+                json!({ "items": [item], "kind": 1, "share": "1", "count": "1", "labels": [] }),
+                "count: type, kind: type, labels: type, share: type",
+            ),
+        ] {
+            assert_eq!(told(&operation.body_faults(&body)), faults, "{body}");
+        }
+    }
+
+    #[test]
+    fn every_fault_of_a_query_is_found() {
+        let operation = operation();
+        for (query, faults) in [
+            ("limit=1", ""),
+            ("&limit=%39&&on=true&share=0.5&kind=small&q=%C3%A4+%2B", ""),
+            ("limit=9&q", ""),
+            ("", "limit: required"),
+            ("limit", "limit: type"),
+            ("limit=1&limit=1", "limit: repeated"),
+            ("limit=0&share=2&kind=medium&q=four", "kind: choice, limit: range, q: length, share: range"),
+            ("limit=1.0&on=1&id=7&X-Key=k", "X-Key: unknown, id: unknown, limit: type, on: type"),
+            ("limit=99999999999999999999", "limit: type"),
+        ] {
+            let found =
+                operation.check_query(query).map_or_else(|error| told(&error.faults().unwrap()), |()| "".into());
+            assert_eq!(found, faults, "{query}");
+        }
+        let broken = operation.check_query("limit=%ff").unwrap_err();
+        assert_eq!(broken.code(), super::super::error::Code::BadRequest);
+    }
 }

@@ -138,7 +138,10 @@ impl Error {
 
     /// 412: the row has changed since the caller read it.
     pub fn precondition_failed() -> Self {
-        Self::refuse(Code::PreconditionFailed, "It has changed since you read it: read it again, then repeat the change.")
+        Self::refuse(
+            Code::PreconditionFailed,
+            "It has changed since you read it: read it again, then repeat the change.",
+        )
     }
 
     /// 413.
@@ -357,10 +360,8 @@ impl Error {
     /// The answer of the JSON faces.
     pub fn json_response(&self, path: &str, request_id: &str) -> Response {
         let body = serde_json::to_vec(&self.problem(path, request_id)).unwrap_or_default();
-        let mut response = Response::builder()
-            .status(self.code().status())
-            .content_type("application/problem+json")
-            .body(body);
+        let mut response =
+            Response::builder().status(self.code().status()).content_type("application/problem+json").body(body);
         response.headers_mut().extend(self.headers());
         response
     }

@@ -159,7 +159,17 @@ mod tests {
             assert!(!fault(email, good), "{good}");
         }
         let long = format!("{}@example.com", "a".repeat(65));
-        let bad = ["", "ada", "@example.com", "ada@", "ada@example", "ada@example..com", "a b@example.com", "a@b@c.com", &long];
+        let bad = [
+            "",
+            "ada",
+            "@example.com",
+            "ada@",
+            "ada@example",
+            "ada@example..com",
+            "a b@example.com",
+            "a@b@c.com",
+            &long,
+        ];
         for bad in bad.into_iter().chain(["ada@example.com\n", "<ada@example.com>", "a\0@example.com"]) {
             assert!(fault(email, bad), "{bad:?}");
         }

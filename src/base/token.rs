@@ -81,7 +81,8 @@ impl Tokens {
     /// The public keys, as a JWK set (RFC 7517, section 5).
     pub fn jwks(&self) -> serde_json::Value {
         let x = base64url(&self.public);
-        let key = serde_json::json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.kid, "x": x});
+        let key =
+            serde_json::json!({"kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.kid, "x": x});
         serde_json::json!({ "keys": [key] })
     }
 

@@ -80,7 +80,8 @@ enum Surface {
 
 impl Surface {
     fn of(path: &str) -> Self {
-        let under = |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let under =
+            |prefix: &str| path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         if under("/admin") || under("/docs") { Surface::Pages } else { Surface::Api }
     }
 }

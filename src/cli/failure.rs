@@ -69,7 +69,8 @@ impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Client(refusal) => {
-                let faults: Vec<String> = refusal.faults.list().iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
+                let faults: Vec<String> =
+                    refusal.faults.list().iter().map(|f| format!("{}: {}", f.field, f.message)).collect();
                 let message = if faults.is_empty() { refusal.message.clone() } else { faults.join("\n") };
                 match refusal.code {
                     Code::NotFound => Self::not_found(message),
@@ -86,8 +87,9 @@ impl From<Error> for Failure {
             Error::Internal(error) if error.is::<Taken>() => Self::new(5, "in_use", error.to_string())
                 .with("Stop the other one, or use another directory with --data-dir."),
             Error::Internal(error) if error.is::<Incompatible>() => Self::database(error.to_string()),
-            Error::Internal(error) if error.is::<r2d2::Error>() || error.is::<postgres::Error>() => Self::database(format!("{error:#}"))
-                .with("Check database.url, and that the database is running."),
+            Error::Internal(error) if error.is::<r2d2::Error>() || error.is::<postgres::Error>() => {
+                Self::database(format!("{error:#}")).with("Check database.url, and that the database is running.")
+            }
             Error::Internal(error) => error.into(),
         }
     }

@@ -23,7 +23,8 @@ impl Health {
         };
         let url = format!("{base}/api/v1/public/health/ready");
         let body = ask(&url).map_err(|error| {
-            Failure::check(format!("{base} does not answer: {error}")).with("Is the server running? Start it with: omnistack serve")
+            Failure::check(format!("{base} does not answer: {error}"))
+                .with("Is the server running? Start it with: omnistack serve")
         })?;
         let healthy = body["status"] == "healthy";
         context.out.value(&body, text)?;

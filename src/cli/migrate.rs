@@ -51,6 +51,7 @@ async fn status(context: &Context, app: &App) -> Result<(), Failure> {
     let known = status.known.iter().map(|(name, applied)| json!({ "name": name, "applied": applied }));
     let value = json!({ "pending": status.pending(), "migrations": known.collect::<Vec<_>>() });
     let word = |applied: bool| if applied { "applied" } else { "pending" };
-    let rows: Vec<_> = status.known.iter().map(|(name, applied)| vec![name.to_string(), word(*applied).into()]).collect();
+    let rows: Vec<_> =
+        status.known.iter().map(|(name, applied)| vec![name.to_string(), word(*applied).into()]).collect();
     context.out.value(&value, |_| table(&["migration", "state"], &rows))
 }

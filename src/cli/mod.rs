@@ -165,10 +165,11 @@ fn run(context: &Context, command: Command) -> Result<(), Failure> {
         Command::Config(config) => config.run(context),
         Command::Openapi => context.out.raw(&openapi()),
         Command::Health(health) => health.run(context),
-        Command::Version => context.out.value(
-            &serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "sqlite": rusqlite::version() }),
-            |_| format!("omnistack {}\n", env!("CARGO_PKG_VERSION")),
-        ),
+        Command::Version => context
+            .out
+            .value(&serde_json::json!({ "version": env!("CARGO_PKG_VERSION"), "sqlite": rusqlite::version() }), |_| {
+                format!("omnistack {}\n", env!("CARGO_PKG_VERSION"))
+            }),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Arguments::command(), "omnistack", &mut script);
@@ -205,7 +206,10 @@ mod tests {
         fn walk(command: &clap::Command) {
             for argument in command.get_arguments() {
                 let id = argument.get_id().as_str();
-                assert!(!id.contains("password") || id == "password_file", "{id} would put a secret on the command line");
+                assert!(
+                    !id.contains("password") || id == "password_file",
+                    "{id} would put a secret on the command line"
+                );
             }
             command.get_subcommands().for_each(walk);
         }

@@ -63,7 +63,8 @@ impl Output {
     /// Says what went wrong and what to do.
     pub(super) fn failure(&self, failure: &Failure) {
         if self.json {
-            let error = serde_json::json!({ "code": failure.name, "message": failure.message, "remedy": failure.remedy });
+            let error =
+                serde_json::json!({ "code": failure.name, "message": failure.message, "remedy": failure.remedy });
             let _ = self.raw(&(serde_json::json!({ "error": error }).to_string() + "\n"));
         }
         let (red, plain) = if self.colored { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };

@@ -103,7 +103,9 @@ impl User {
     pub(super) fn run(self, context: &Context) -> Result<(), Failure> {
         // Asked before anything is opened, so that a missing answer changes nothing.
         let password = match &self.command {
-            UserCommand::Create { password, .. } | UserCommand::ResetPassword { password, .. } => Some(password.read(context)?),
+            UserCommand::Create { password, .. } | UserCommand::ResetPassword { password, .. } => {
+                Some(password.read(context)?)
+            }
             _ => None,
         };
         let config = context.config()?;
@@ -149,7 +151,8 @@ impl PasswordSource {
                 read.map_err(|error| Failure::usage(format!("--password-file -: {error}")))?;
                 text
             }
-            Some(path) => std::fs::read_to_string(path).map_err(|error| Failure::usage(format!("--password-file {path}: {error}")))?,
+            Some(path) => std::fs::read_to_string(path)
+                .map_err(|error| Failure::usage(format!("--password-file {path}: {error}")))?,
             None if self.ask => return prompt(context),
             None => return Ok(Given::Generated),
         };
@@ -165,7 +168,8 @@ fn prompt(context: &Context) -> Result<Given, Failure> {
     if context.common.no_input || !std::io::stdin().is_terminal() {
         return Err(Failure::usage("--ask needs a terminal; use --password-file FILE, or - for stdin"));
     }
-    let ask = |label: &str| rpassword::prompt_password(label).map_err(|error| Failure::other(format!("asking: {error}")));
+    let ask =
+        |label: &str| rpassword::prompt_password(label).map_err(|error| Failure::other(format!("asking: {error}")));
     let (first, second) = (ask("Password: ")?, ask("Again: ")?);
     if first != second {
         return Err(Failure::usage("the two passwords differ"));
@@ -199,7 +203,12 @@ async fn run(context: &Context, app: &App, command: UserCommand, password: Given
             let user = find(app, &email).await?;
             let (password, made_up) = password.resolve()?;
             auth::reset_password(app, &me, &user, password).await?;
-            changed(context, &user, made_up, &format!("{} has a new password and is signed out everywhere.", user.email))
+            changed(
+                context,
+                &user,
+                made_up,
+                &format!("{} has a new password and is signed out everywhere.", user.email),
+            )
         }
     }
 }
@@ -216,14 +225,17 @@ fn changed(context: &Context, user: &users::User, made_up: Option<String>, text:
 
 async fn find(app: &App, email: &str) -> Result<users::User, Failure> {
     let found = users::find_by_email_any_owner(app, email).await?;
-    found.ok_or_else(|| Failure::not_found(format!("there is no account with the address {email}")).with("See: omnistack user list"))
+    found.ok_or_else(|| {
+        Failure::not_found(format!("there is no account with the address {email}")).with("See: omnistack user list")
+    })
 }
 
 async fn list(context: &Context, app: &App, search: Option<String>, limit: u32) -> Result<(), Failure> {
     let (filter, page) = (Filter { search, ..Filter::default() }, PageRequest { skip: 0, limit, cursor: None });
     let page = users::list_any_owner(app, filter, Sort::default(), page).await?;
     let state = |user: &users::User| if user.is_active { "active" } else { "inactive" };
-    let row = |user: &users::User| vec![user.email.clone(), user.role.to_string(), state(user).into(), user.id.to_string()];
+    let row =
+        |user: &users::User| vec![user.email.clone(), user.role.to_string(), state(user).into(), user.id.to_string()];
     let rows: Vec<_> = page.items.iter().map(row).collect();
     context.out.value(&page, |_| table(&["email", "role", "state", "id"], &rows))
 }

@@ -87,16 +87,23 @@ impl SetupPage {
     fn new(app: &App, shell: Shell, token: String, form: Option<&Form>, faults: Faults) -> Self {
         let text = |name| form.map(|form| form.text(name)).unwrap_or_default();
         let min = app.config.auth.password_min_length;
-        let password_hint = format!("At least {min} characters. A few unrelated words are easier to keep than symbols.");
+        let password_hint =
+            format!("At least {min} characters. A few unrelated words are easier to keep than symbols.");
         Self { shell, token, email: text("email"), full_name: text("full_name"), password_hint, faults }
     }
 }
 
 /// Only shows the form: looking at the link consumes nothing.
 #[handler]
-pub(super) async fn show_setup(app: App, Visitor(shell): Visitor, Path(token): Path<String>) -> Result<Html<SetupPage>> {
+pub(super) async fn show_setup(
+    app: App,
+    Visitor(shell): Visitor,
+    Path(token): Path<String>,
+) -> Result<Html<SetupPage>> {
     if !auth::is_setup_link_open(&app, &token).await? {
-        return Err(Error::not_found("setup link: it was used, or is older than 30 minutes. Restart the server for a new one"));
+        return Err(Error::not_found(
+            "setup link: it was used, or is older than 30 minutes. Restart the server for a new one",
+        ));
     }
     Ok(Html(StatusCode::OK, SetupPage::new(&app, shell, token, None, Faults::default())))
 }
@@ -112,7 +119,15 @@ pub(super) async fn submit_setup(
     let (email, password) = (form.text("email"), form.exact("password"));
     let new = NewUser { email: email.clone(), full_name: form.optional("full_name"), role: Role::Superadmin };
     match auth::set_up(&app, &from.0, &token, new, Secret::new(password.clone())).await {
-        Ok(_) => begin(&app, &from.0, Credentials { email, password }, done("/admin", "Welcome. You are the first one here.")).await,
+        Ok(_) => {
+            begin(
+                &app,
+                &from.0,
+                Credentials { email, password },
+                done("/admin", "Welcome. You are the first one here."),
+            )
+            .await
+        }
         Err(error) if error.code() == Code::Validation => {
             let page = SetupPage::new(&app, shell, token, Some(&form), error.faults()?);
             Ok(Html(StatusCode::UNPROCESSABLE_ENTITY, page).into_response())

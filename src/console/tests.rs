@@ -35,7 +35,8 @@ impl Browser {
     /// Sends a form with the hidden field of the page it stands on.
     async fn submit(&mut self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
         let html = self.get(page).await.text;
-        let token = html.split("name=\"_csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or("none");
+        let token =
+            html.split("name=\"_csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap_or("none");
         let fields = [fields, &[("_csrf", token)]].concat();
         let answer = self.ask(Method::POST, path).form(&fields).send().await;
         for cookie in answer.headers.get_all("set-cookie") {
@@ -86,7 +87,8 @@ async fn only_staff_gets_in_and_comes_back_to_where_it_was() {
     assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
     assert!(browser.get("/admin/users?search=ada").await.expect(200).text.contains("ada@example.com"));
     // A fragment must not paint the sign-in page into a table.
-    let fragment = Browser::new(&test).ask(Method::GET, "/admin/users").header("hx-request", "true").send().await.expect(401);
+    let fragment =
+        Browser::new(&test).ask(Method::GET, "/admin/users").header("hx-request", "true").send().await.expect(401);
     assert_eq!(fragment.header("hx-redirect"), "/admin/sign-in?next=%2Fadmin%2Fusers");
 
     browser.submit("/admin", "/admin/sign-out", &[]).await.expect(303);
@@ -111,7 +113,8 @@ async fn forged_forms_change_nothing() {
     let user = format!("/admin/users/{}", ada.id);
     let html = other.get(&user).await.text;
     let foreign = html.split("name=\"_csrf\" value=\"").nth(1).unwrap().split('"').next().unwrap();
-    let paths = ["/deactivate", "/activate", "", "/sessions/revoke", "/sessions/x/revoke"].map(|end| format!("{user}{end}"));
+    let paths =
+        ["/deactivate", "/activate", "", "/sessions/revoke", "/sessions/x/revoke"].map(|end| format!("{user}{end}"));
     for path in paths.iter().map(String::as_str).chain(["/admin/theme", "/admin/sign-out"]) {
         for token in ["", "none", foreign] {
             browser.ask(Method::POST, path).form(&[("_csrf", token)]).send().await.expect(403);
@@ -145,7 +148,8 @@ async fn an_edit_is_checked_kept_and_never_overwrites() {
     let (admin, ada) = (test.admin().await, test.user("ada").await);
     let mut browser = Browser::signed_in(&test, &admin.email).await;
     let user = format!("/admin/users/{}", ada.id);
-    let fields = |version, name, url| [("version", version), ("full_name", name), ("avatar_url", url), ("role", "user")];
+    let fields =
+        |version, name, url| [("version", version), ("full_name", name), ("avatar_url", url), ("role", "user")];
     let bad = browser.submit(&user, &user, &fields("\"1\"", "Kept", "javascript:x")).await.expect(422);
     assert!(bad.text.contains("value=\"Kept\"") && bad.text.contains("avatar_url-fault"), "{}", bad.text);
     browser.submit(&user, &user, &fields("\"1\"", "Augusta", "")).await.expect(303);

@@ -34,12 +34,7 @@ pub(super) fn find(c: &mut Conn<'_>, owner: Id, id: Id) -> DbResult<Option<Proje
 }
 
 /// A page of rows, and how many there are in all (counted to the cap).
-pub(super) fn list(
-    c: &mut Conn<'_>,
-    owner: Id,
-    pattern: Option<&str>,
-    slice: &Slice,
-) -> DbResult<(Vec<Project>, i64)> {
+pub(super) fn list(c: &mut Conn<'_>, owner: Id, pattern: Option<&str>, slice: &Slice) -> DbResult<(Vec<Project>, i64)> {
     let (filter, column, descending) = match pattern {
         None => ("", "created_at", true),
         Some(_) => (" and name_key like ?2 escape '!'", "name_key", false),

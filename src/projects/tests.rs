@@ -37,7 +37,10 @@ async fn a_project_lives_and_is_traced() {
     let changed = ada.patch(&id, json!({ "name": "Uno", "description": null })).await.expect(200);
     assert_eq!((changed.json()["name"].clone(), changed.json()["description"].clone()), (json!("Uno"), Value::Null));
     assert_ne!(changed.json()["updated_at"], project["updated_at"]);
-    assert_eq!((changed.json()["created_at"].clone(), changed.header("etag")), (project["created_at"].clone(), "\"2\""));
+    assert_eq!(
+        (changed.json()["created_at"].clone(), changed.header("etag")),
+        (project["created_at"].clone(), "\"2\"")
+    );
     // What is not sent stays, and nothing sent changes nothing.
     assert_eq!(ada.patch(&id, json!({})).await.expect(200).json(), changed.json());
 
@@ -47,7 +50,10 @@ async fn a_project_lives_and_is_traced() {
     ada.patch(&id, json!({ "name": "Back" })).await.expect(404);
     assert_eq!(ada.get(PROJECTS).await.json()["total"], 0);
     let trail = test.trail().await;
-    assert!(trail.ends_with(&["project.created".into(), "project.updated".into(), "project.deleted".into()]), "{trail:?}");
+    assert!(
+        trail.ends_with(&["project.created".into(), "project.updated".into(), "project.deleted".into()]),
+        "{trail:?}"
+    );
 }
 
 #[tokio::test]
@@ -78,7 +84,10 @@ async fn every_fault_of_an_input_is_named() {
     let table = [
         (json!({}), vec!["name: required"]),
         (json!({ "name": null }), vec!["name: type"]),
-        (json!({ "name": 5, "description": [], "owner_id": "me" }), vec!["description: type", "name: type", "owner_id: unknown"]),
+        (
+            json!({ "name": 5, "description": [], "owner_id": "me" }),
+            vec!["description: type", "name: type", "owner_id: unknown"],
+        ),
         (json!({ "name": "" }), vec!["name: length"]),
         (json!({ "name": "  " }), vec!["name: length"]),
         (json!({ "name": long(256), "description": long(2001) }), vec!["description: length", "name: length"]),
@@ -171,7 +180,8 @@ async fn versions_guard_changes() {
     let test = TestApp::new().await;
     let ada = test.user("ada").await;
     let id = path(&create(&ada, "One").await);
-    let patch = |tag: &str| ada.ask(Method::PATCH, &id).header("if-match", tag).json(json!({ "name": format!("from {tag}") }));
+    let patch =
+        |tag: &str| ada.ask(Method::PATCH, &id).header("if-match", tag).json(json!({ "name": format!("from {tag}") }));
     patch("\"1\"").send().await.expect(200);
     for stale in ["\"1\"", "W/\"2\"", "2", ""] {
         assert_eq!(patch(stale).send().await.expect(412).code(), "PRECONDITION_FAILED");

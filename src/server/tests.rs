@@ -5,8 +5,7 @@ use serde_json::Value;
 use super::document;
 
 /// The operations of the boilerplate that exist so far, by the beginning of their path.
-const BUILT: [&str; 4] =
-    ["/api/v1/app/users", "/api/v1/admin/users", "/api/v1/app/projects", "/api/v1/public/health"];
+const BUILT: [&str; 4] = ["/api/v1/app/users", "/api/v1/admin/users", "/api/v1/app/projects", "/api/v1/public/health"];
 
 #[test]
 fn the_committed_document_is_the_real_one() {

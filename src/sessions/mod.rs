@@ -105,7 +105,8 @@ pub fn begin(
     now: Time,
 ) -> Result<Id> {
     let (id, (idle, max)) = (Id::new(), kind.limits(&app.config.auth));
-    let new = store::NewSession { id, user, kind, cookie_hash, origin, now, idle_until: now + idle, expires_at: now + max };
+    let new =
+        store::NewSession { id, user, kind, cookie_hash, origin, now, idle_until: now + idle, expires_at: now + max };
     store::insert(tx, &new)?;
     Ok(id)
 }

@@ -67,8 +67,9 @@ pub(super) fn insert(tx: &mut Tx<'_>, new: &NewSession<'_>) -> DbResult<()> {
 }
 
 pub(super) fn list(c: &mut Conn<'_>, user: Id, now: Time) -> DbResult<Vec<Session>> {
-    let sql =
-        format!("select {COLUMNS} from sessions where user_id = ?1 and {LIVE} order by created_at desc, id desc limit 100");
+    let sql = format!(
+        "select {COLUMNS} from sessions where user_id = ?1 and {LIVE} order by created_at desc, id desc limit 100"
+    );
     c.all(&sql, params![user, now], from_row)
 }
 

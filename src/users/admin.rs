@@ -1,6 +1,5 @@
 //! The HTML face of accounts: the list, and one account with its sessions.
 
-
 use askama::Template;
 use poem::http::StatusCode;
 use poem::web::{Path, Query};
@@ -274,7 +273,8 @@ async fn activate(app: App, console: Console, Path(id): Path<String>, _form: For
 #[handler]
 async fn deactivate(app: App, console: Console, Path(id): Path<String>, _form: Form) -> Result<Response> {
     let user = super::set_active_any_owner(&app, &admin(&console)?, parse(&id), false).await?;
-    let (page, text) = (format!("/admin/users/{id}"), format!("{} is deactivated and signed out everywhere.", user.email));
+    let (page, text) =
+        (format!("/admin/users/{id}"), format!("{} is deactivated and signed out everywhere.", user.email));
     Ok(done_with_undo(&page, &text, &format!("{page}/activate")))
 }
 

@@ -115,6 +115,8 @@ impl UsersApi {
     }
 
     /// Activate an account
+    ///
+    /// For administrators. Sessions that a deactivation ended stay ended.
     #[oai(path = "/admin/users/:user_id/activate", method = "post", operation_id = "activate_user")]
     async fn activate(&self, app: App, me: Admin, user_id: Path<Id>) -> Result<Json<User>> {
         Ok(Json(super::set_active_any_owner(&app, &me, user_id.0, true).await?))
@@ -122,7 +124,7 @@ impl UsersApi {
 
     /// Deactivate an account
     ///
-    /// It is refused by the next request, and its sessions are over for good.
+    /// For administrators. It is refused by the next request, and its sessions are over for good.
     #[oai(path = "/admin/users/:user_id/deactivate", method = "post", operation_id = "deactivate_user")]
     async fn deactivate(&self, app: App, me: Admin, user_id: Path<Id>) -> Result<Json<User>> {
         Ok(Json(super::set_active_any_owner(&app, &me, user_id.0, false).await?))

@@ -109,10 +109,7 @@ pub(super) fn update(tx: &mut Tx<'_>, wanted: &User, now: Time) -> DbResult<User
 }
 
 pub(super) fn count_login(tx: &mut Tx<'_>, id: Id, now: Time) -> DbResult<()> {
-    tx.execute(
-        "update users set last_login_at = ?2, login_count = login_count + 1 where id = ?1",
-        params![id, now],
-    )?;
+    tx.execute("update users set last_login_at = ?2, login_count = login_count + 1 where id = ?1", params![id, now])?;
     Ok(())
 }
 

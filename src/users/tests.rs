@@ -40,9 +40,9 @@ async fn trail(test: &TestApp, action: &'static str) -> Vec<Value> {
                where action = ?1 order by at, id";
     let read = test.app.db.read(move |c| {
         Ok(c.all(sql, params![action], |row| {
-            let parse = |text: Option<String>| serde_json::from_str::<Value>(&text.unwrap_or_default()).unwrap_or_default();
-            let who = ["actor_id", "actor_email", "actor_role", "subject_id", "resource_id"].map(|name| row.get::<String>(name));
-            let who: Vec<String> = who.into_iter().collect::<Result<_, _>>()?;
+            let parse = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+            let columns = ["actor_id", "actor_email", "actor_role", "subject_id", "resource_id"];
+            let who: Vec<String> = columns.iter().map(|name| row.get(name)).collect::<Result<_, _>>()?;
             Ok(json!({ "who": who, "before": parse(row.get("before")?), "after": parse(row.get("after")?) }))
         })?)
     });
@@ -55,9 +55,8 @@ async fn my_account_is_mine_to_change() {
     let ada = test.user("ada").await;
     let first = ada.get(ME).await.expect(200);
     let fields: Vec<String> = first.json().as_object().unwrap().keys().cloned().collect();
-    assert_eq!(fields, [
-        "avatar_url", "created_at", "email", "full_name", "id", "is_active", "role", "subscription_plan", "subscription_status",
-    ]);
+    let all = "avatar_url created_at email full_name id is_active role subscription_plan subscription_status";
+    assert_eq!(fields.join(" "), all);
     assert_eq!((first.header("etag"), &first.json()["email"]), ("\"1\"", &json!("ada@example.com")));
     let fresh = |tag: &str| ada.ask(Method::GET, ME).header("if-none-match", tag).send();
     let unchanged = fresh("\"1\"").await.expect(304);
@@ -65,21 +64,22 @@ async fn my_account_is_mine_to_change() {
 
     let change = json!({ "full_name": "Ada Lovelace", "avatar_url": "https://example.com/a.png?s=80" });
     let changed = ada.patch(ME, change.clone()).await.expect(200);
-    assert_eq!((&changed.json()["full_name"], &changed.json()["avatar_url"]), (&change["full_name"], &change["avatar_url"]));
+    let row = changed.json();
+    assert_eq!((&row["full_name"], &row["avatar_url"]), (&change["full_name"], &change["avatar_url"]));
     assert_eq!(changed.header("etag"), "\"2\"");
     // What is not sent stays, and nothing new is no new version.
     for nothing in [json!({}), change] {
         let same = ada.patch(ME, nothing).await.expect(200);
-        assert_eq!((same.json(), same.header("etag")), (changed.json(), "\"2\""));
+        assert_eq!((&same.json(), same.header("etag")), (&row, "\"2\""));
     }
     fresh("\"1\"").await.expect(200);
 
     let clear = json!({ "full_name": null });
     let patch = |tag: &str| ada.ask(Method::PATCH, ME).header("if-match", tag).json(clear.clone()).send();
     assert_eq!(patch("\"1\"").await.expect(412).code(), "PRECONDITION_FAILED");
-    assert_eq!(ada.get(ME).await.json(), changed.json());
+    assert_eq!(ada.get(ME).await.json(), row);
     let cleared = patch("\"2\"").await.expect(200).json();
-    assert_eq!((&cleared["full_name"], &cleared["avatar_url"]), (&Value::Null, &changed.json()["avatar_url"]));
+    assert_eq!((&cleared["full_name"], &cleared["avatar_url"]), (&Value::Null, &row["avatar_url"]));
     assert_eq!(ada.patch(ME, json!({ "avatar_url": null })).await.expect(200).json()["avatar_url"], Value::Null);
     for method in [Method::GET, Method::PATCH] {
         test.guest().ask(method, ME).json(json!({ "full_name": "x" })).send().await.expect(401);
@@ -91,24 +91,26 @@ async fn every_fault_of_a_change_is_named_and_none_is_applied() {
     let test = TestApp::new().await;
     let (ada, root) = (test.user("ada").await, test.superadmin().await);
     let (before, long) = (ada.get(ME).await.json(), |n: usize| "x".repeat(n));
+    let too_long = json!({ "full_name": long(256), "avatar_url": format!("https://e.com/{}", long(2048)) });
+    let plan = json!({ "full_name": "Eve", "subscription_plan": "pro", "login_count": 9 });
     let mut both = vec![
-        (json!({ "full_name": long(256), "avatar_url": format!("https://e.com/{}", long(2048)) }),
-            vec!["avatar_url: length", "full_name: length"]),
-        (json!({ "full_name": "", "avatar_url": "" }), vec!["avatar_url: length", "full_name: length"]),
-        (json!({ "full_name": " \u{2003}" }), vec!["full_name: length"]),
-        (json!({ "full_name": "a\u{0}b", "avatar_url": "x" }), vec!["full_name: format", "avatar_url: format"]),
-        (json!({ "full_name": 7, "email": "eve@example.com" }), vec!["email: unknown", "full_name: type"]),
-        (json!({ "full_name": "Eve", "subscription_plan": "pro", "login_count": 9 }),
-            vec!["login_count: unknown", "subscription_plan: unknown"]),
-        (json!([]), vec![": type"]),
+        (too_long, "avatar_url: length, full_name: length"),
+        (json!({ "full_name": "", "avatar_url": "" }), "avatar_url: length, full_name: length"),
+        (json!({ "full_name": " \u{2003}" }), "full_name: length"),
+        (json!({ "full_name": "a\u{0}b", "avatar_url": "x" }), "full_name: format, avatar_url: format"),
+        (json!({ "full_name": 7, "email": "eve@example.com" }), "email: unknown, full_name: type"),
+        (plan, "login_count: unknown, subscription_plan: unknown"),
+        (json!([]), ": type"),
     ];
-    for bad in ["javascript:alert(1)", "JAVASCRIPT:alert(1)", "data:text/html,x", "ftp://example.com", "//example.com/a",
-        "https://", "/a.png", "https://e.com/\u{0}", "https://e.com/a b"] {
-        both.push((json!({ "avatar_url": bad }), vec!["avatar_url: format"]));
+    let scripts =
+        "javascript:alert(1) JAVASCRIPT:alert(1) data:text/html,x ftp://example.com //example.com/a https:// /a.png";
+    for bad in scripts.split(' ').chain(["https://e.com/\u{0}", "https://e.com/a b"]) {
+        both.push((json!({ "avatar_url": bad }), "avatar_url: format"));
     }
     for (body, faults) in both {
-        assert_eq!(ada.patch(ME, body.clone()).await.expect(422).faults(), faults, "{body}");
-        assert_eq!(root.patch(&path(&ada), body.clone()).await.expect(422).faults(), faults, "{body}");
+        for answer in [ada.patch(ME, body.clone()).await, root.patch(&path(&ada), body.clone()).await] {
+            assert_eq!(answer.expect(422).faults().join(", "), faults, "{body}");
+        }
     }
     // The owner has no role to give, not even together with a good change.
     let mine = json!({ "full_name": "Eve", "role": "superadmin", "is_active": true, "id": root.id });
@@ -128,9 +130,10 @@ async fn support_reads_and_administrators_change() {
     let test = TestApp::new().await;
     let (ada, bob) = (test.user("ada").await, test.user("bob").await);
     let staff = (test.support().await, test.admin().await, test.superadmin().await);
-    let table = [(&test.guest(), 401, 401), (&bob, 403, 403), (&staff.0, 200, 403), (&staff.1, 200, 200), (&staff.2, 200, 200)];
+    let (guest, (support, admin, root)) = (test.guest(), &staff);
+    let table = [(&guest, 401, 401), (&bob, 403, 403), (support, 200, 403), (admin, 200, 200), (root, 200, 200)];
     for (who, reads, changes) in table {
-        for address in [USERS.to_owned(), path(&ada), path(&staff.2)] {
+        for address in [USERS.to_owned(), path(&ada), path(root)] {
             let answer = who.get(&address).await.expect(reads);
             assert!(reads == 200 || !answer.text.contains("@example.com"));
         }
@@ -141,14 +144,15 @@ async fn support_reads_and_administrators_change() {
         }
     }
     for junk in ["x", "00000000-0000-0000-0000-000000000000", "%00", "0193aaaa-0000-7000-8000-000000000000"] {
-        staff.2.get(&format!("{USERS}/{junk}")).await.expect(404);
-        staff.2.patch(&format!("{USERS}/{junk}"), json!({ "full_name": "x" })).await.expect(404);
-        staff.2.post(&format!("{USERS}/{junk}/deactivate"), Value::Null).await.expect(404);
+        root.get(&format!("{USERS}/{junk}")).await.expect(404);
+        root.patch(&format!("{USERS}/{junk}"), json!({ "full_name": "x" })).await.expect(404);
+        root.post(&format!("{USERS}/{junk}/deactivate"), Value::Null).await.expect(404);
     }
-    let tag = staff.1.get(&path(&ada)).await.header("etag").to_owned();
-    let read = |tag: &str| staff.0.ask(Method::GET, &path(&ada)).header("if-none-match", tag).send();
+    let tag = admin.get(&path(&ada)).await.header("etag").to_owned();
+    let read = |tag: &str| support.ask(Method::GET, &path(&ada)).header("if-none-match", tag).send();
     read(&tag).await.expect(304);
-    let patch = |tag: &str| staff.1.ask(Method::PATCH, &path(&ada)).header("if-match", tag).json(json!({ "role": "support" })).send();
+    let change = || json!({ "role": "support" });
+    let patch = |tag: &str| admin.ask(Method::PATCH, &path(&ada)).header("if-match", tag).json(change()).send();
     patch("\"1\"").await.expect(412);
     patch(&tag).await.expect(200);
     read(&tag).await.expect(200);
@@ -244,12 +248,11 @@ async fn every_order_is_walked_forward_and_back() {
         }
         assert!(pages.is_empty(), "{sort} back");
         let keys = column(&whole, sort.trim_start_matches('-'));
-        let mut sorted: Vec<&str> = keys.iter().map(|key| key.as_str().unwrap_or_default()).collect();
-        sorted.sort_unstable();
+        let mut keys: Vec<&str> = keys.iter().map(|key| key.as_str().unwrap_or_default()).collect();
         if sort.starts_with('-') {
-            sorted.reverse();
+            keys.reverse();
         }
-        assert!(sorted.iter().eq(keys.iter().map(|key| key.as_str().unwrap_or_default()).collect::<Vec<_>>().iter()), "{sort}");
+        assert!(keys.is_sorted(), "{sort}: {keys:?}");
         // A cursor belongs to its order.
         let cursor = list("limit=2".into()).await["next_cursor"].as_str().unwrap().to_owned();
         let other = if sort == "email" { "-email" } else { "email" };
@@ -285,16 +288,16 @@ async fn nobody_acts_above_themselves() {
         (&admin, &admin, json!({ "role": "user" }), 200),
         (&admin, &ada, json!({ "full_name": "x" }), 403),
     ] {
-        let before = root.get(&path(whom)).await.json();
+        let before = root.get(&path(whom)).await.text;
         let answer = who.patch(&path(whom), body.clone()).await.expect(status);
-        match status {
-            200 => assert_eq!(answer.json()["role"], body["role"]),
-            _ => assert_eq!((answer.code(), root.get(&path(whom)).await.json()), ("AUTHORIZATION_ERROR".into(), before)),
+        if status == 200 {
+            assert_eq!(answer.json()["role"], body["role"]);
+        } else {
+            let after = root.get(&path(whom)).await.text;
+            assert_eq!((answer.code(), after), ("AUTHORIZATION_ERROR".into(), before));
         }
     }
-    for act in ["activate", "deactivate"] {
-        ada.post(&format!("{}/{act}", path(&root)), Value::Null).await.expect(if act == "activate" { 200 } else { 403 });
-    }
+    ada.post(&format!("{}/deactivate", path(&root)), Value::Null).await.expect(403);
 }
 
 #[tokio::test]

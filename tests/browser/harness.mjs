@@ -11,8 +11,6 @@ const packages = createRequire(join(BROWSER_DIR, "any.js"));
 const { chromium } = packages("playwright-core");
 export const axe = readFileSync(packages.resolve("axe-core/axe.min.js"), "utf8");
 export const screenshots = join(BROWSER_DIR, "screenshots");
-rmSync(screenshots, { recursive: true, force: true });
-mkdirSync(screenshots, { recursive: true });
 
 export const ROOT = { email: "ada@example.com", full_name: "Ada Lovelace", password: "nine brass wheels turning" };
 const PATIENCE = 15_000;
@@ -144,6 +142,8 @@ export async function people(server) {
 
 let browser;
 export async function open() {
+  rmSync(screenshots, { recursive: true, force: true });
+  mkdirSync(screenshots, { recursive: true });
   const args = "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update --disable-sync";
   browser = await chromium.launch({ executablePath: CHROMIUM, args: args.split(" ") });
 }

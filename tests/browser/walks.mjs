@@ -63,7 +63,7 @@ const heading = (page, text) => until(`the heading “${text}”`, async () => (
 // After a swap the focus is somewhere, after a navigation on the heading. A page that was loaded whole starts at its top.
 async function placed(page, selector = "*") {
   await until(`the focus on ${selector}`, () => holds(page, selector));
-  if (await page.evaluate(() => seen.swapped && document.activeElement === document.body)) throw new Error("the focus is lost on <body>");
+  if (await page.evaluate(() => globalThis.seen?.swapped && document.activeElement === document.body)) throw new Error("the focus is lost on <body>");
 }
 
 const rows = (page) => page.locator("#rows tbody tr th a").allInnerTexts();
@@ -159,14 +159,29 @@ export async function firstRun(server, { scripted }) {
       await page.keyboard.press("Enter");
       await told(someone, "is deactivated");
       await page.locator(".page-head >> text=Inactive").waitFor();
-      await lands("*");
-      await tabTo(page, '.toast form[action$="/activate"] button');
-      await page.keyboard.press("Enter");
+      await lands("h1");
+      if (scripted) await page.keyboard.press("z");
+      else {
+        await tabTo(page, '.toast form[action$="/activate"] button');
+        await page.keyboard.press("Enter");
+      }
       await told(someone, "is active again");
       await page.locator(".page-head .good >> text=Active").waitFor();
+      same(await page.locator(".toast:visible").count(), 1, "messages");
       await at(page, home);
-      await lands("*");
+      await lands("h1");
     });
+    if (scripted) {
+      await step("an Undo within reach of Tab leaves nothing behind", async () => {
+        await tabTo(page, '.toast form[action$="/deactivate"] button');
+        await page.keyboard.press("Enter");
+        await told(someone, "is deactivated");
+        await lands("h1");
+        await page.keyboard.press("z");
+        await told(someone, "is active again");
+        await lands("h1");
+      });
+    }
     await step("sorted by address", async () => {
       if (scripted) await page.keyboard.type("gu");
       else {
@@ -210,6 +225,9 @@ export async function firstRun(server, { scripted }) {
         await page.keyboard.press("Enter");
         await until(`the ${theme} theme`, () => page.evaluate((t) => document.documentElement.dataset.theme === t, theme));
         same(await page.locator(`.segmented [value=${theme}]`).getAttribute("aria-pressed"), "true", "aria-pressed");
+        await lands(`.segmented [value=${theme}]`);
+        await page.reload();
+        same(await page.locator("html").getAttribute("data-theme"), theme, "the theme of the next page");
       }
     });
     if (scripted) {
@@ -218,6 +236,16 @@ export async function firstRun(server, { scripted }) {
         await page.locator("#keys[open]").waitFor();
         await page.keyboard.press("Escape");
         await page.locator("#keys[open]").waitFor({ state: "detached" });
+      });
+      await step("Escape leaves the palette for where it was opened", async () => {
+        await page.goto("/admin/users");
+        await page.keyboard.press("/");
+        await page.keyboard.press("Control+k");
+        await placed(page, "#palette-q");
+        await page.keyboard.press("ArrowDown");
+        await placed(page, '#palette a[href="/admin"]');
+        await page.keyboard.press("Escape");
+        await placed(page, "#q");
       });
       await step("a pasted id leads to its record", async () => {
         await page.keyboard.press("Control+k");
@@ -238,6 +266,7 @@ export async function firstRun(server, { scripted }) {
       });
     }
     await step("all sessions are revoked", async () => {
+      for (const _ of [1, 2]) await server.login({ email: known.address("Barbara Liskov"), password: known.password });
       await page.goto(home);
       await end("sessions/revoke", 0);
     });

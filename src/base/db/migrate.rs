@@ -53,7 +53,8 @@ pub async fn status(db: &Db) -> Result<Status> {
 
 fn compare(applied: &[(String, String)]) -> Result<Status> {
     if let Some((name, _)) = applied.get(MIGRATIONS.len()) {
-        let text = format!("the database is newer than this binary: it has run {name}. Install the newer version again");
+        let text =
+            format!("the database is newer than this binary: it has run {name}. Install the newer version again");
         return Err(anyhow::Error::new(Incompatible(text)).into());
     }
     for ((name, sql), (applied, sum)) in MIGRATIONS.iter().zip(applied) {

@@ -12,9 +12,9 @@ pub(crate) mod migrate;
 mod postgres;
 mod queue;
 mod sqlite;
-mod value;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -132,7 +132,12 @@ impl Conn<'_> {
     ///
     /// # Errors
     /// What the engine reports, or a column that does not decode.
-    pub fn all<T>(&mut self, sql: &str, params: &[Value<'_>], row: impl Fn(&Row<'_>) -> DbResult<T>) -> DbResult<Vec<T>> {
+    pub fn all<T>(
+        &mut self,
+        sql: &str,
+        params: &[Value<'_>],
+        row: impl Fn(&Row<'_>) -> DbResult<T>,
+    ) -> DbResult<Vec<T>> {
         match self {
             Conn::Sqlite(conn) => sqlite::all(conn, sql, params, row),
             Conn::Postgres(session) => session.all(sql, params, row),
@@ -143,7 +148,12 @@ impl Conn<'_> {
     ///
     /// # Errors
     /// See [`Conn::all`].
-    pub fn opt<T>(&mut self, sql: &str, params: &[Value<'_>], row: impl Fn(&Row<'_>) -> DbResult<T>) -> DbResult<Option<T>> {
+    pub fn opt<T>(
+        &mut self,
+        sql: &str,
+        params: &[Value<'_>],
+        row: impl Fn(&Row<'_>) -> DbResult<T>,
+    ) -> DbResult<Option<T>> {
         match self {
             Conn::Sqlite(conn) => sqlite::opt(conn, sql, params, row),
             Conn::Postgres(session) => Ok(session.all(sql, params, row)?.into_iter().next()),
@@ -309,7 +319,11 @@ impl Db {
     ///
     /// # Errors
     /// If the engine cannot be reached or is too old.
-    pub fn open(section: &DatabaseSection, data_dir: &Path, on_outside_write: impl Fn() + Send + 'static) -> Result<Self> {
+    pub fn open(
+        section: &DatabaseSection,
+        data_dir: &Path,
+        on_outside_write: impl Fn() + Send + 'static,
+    ) -> Result<Self> {
         let engine = match &section.url {
             DatabaseUrl::Sqlite(path) => {
                 Engine::Sqlite(sqlite::Engine::open(&data_dir.join(path), section, Box::new(on_outside_write))?)

@@ -35,11 +35,7 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn open(
-        path: &Path,
-        section: &DatabaseSection,
-        on_outside_write: Box<dyn Fn() + Send>,
-    ) -> Result<Self> {
+    pub(super) fn open(path: &Path, section: &DatabaseSection, on_outside_write: Box<dyn Fn() + Send>) -> Result<Self> {
         if rusqlite::version_number() < OLDEST {
             let found = rusqlite::version();
             return Err(anyhow::anyhow!("SQLite {found} can corrupt its log; 3.51.3 is needed").into());
