@@ -14,7 +14,7 @@ use crate::base::error::{Error, Result};
 use crate::base::html::{self, Flash, Me, NavGroup, NavItem, Shell, Undo};
 use crate::base::principal::{Principal, Role, require};
 use crate::base::secret::{base64url, from_base64url, mac, same};
-use crate::base::web::{BodyLimit, cookie};
+use crate::base::web::{self, BodyLimit, cookie};
 
 /// The pages of the sidebar, by group, as `server.rs` lists them.
 #[derive(Clone, Copy)]
@@ -72,7 +72,7 @@ fn shell(request: &Request, me: Option<&Principal>) -> Result<Shell> {
             id: me.actor.id.to_string(),
         }),
         csrf: csrf(app, me),
-        theme: html::theme(request),
+        theme: web::theme(request),
         flash: cookie(request, "flash").and_then(read_flash),
         version: env!("CARGO_PKG_VERSION"),
         path: request.original_uri().path_and_query().map(ToString::to_string).unwrap_or_default(),

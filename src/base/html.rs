@@ -208,15 +208,6 @@ pub fn explain(error: &Error, shell: Shell, partial: bool, request_id: &str) -> 
     response
 }
 
-/// The theme that the reader has chosen.
-pub fn theme(request: &poem::Request) -> &'static str {
-    match super::web::cookie(request, "theme") {
-        Some("light") => "light",
-        Some("dark") => "dark",
-        _ => "auto",
-    }
-}
-
 /// Text as a query value.
 pub fn urlencoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()

@@ -40,6 +40,15 @@ pub fn cookie<'a>(request: &'a Request, name: &str) -> Option<&'a str> {
     pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(key, _)| *key == name).map(|(_, value)| value)
 }
 
+/// The theme that the reader has chosen.
+pub fn theme(request: &Request) -> &'static str {
+    match cookie(request, "theme") {
+        Some("light") => "light",
+        Some("dark") => "dark",
+        _ => "auto",
+    }
+}
+
 /// The version of a row as a strong entity tag (RFC 9110, section 8.8.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ETag(pub i64);
@@ -217,7 +226,7 @@ impl Asked {
             method: request.method().clone(),
             path: uri.path().to_owned(),
             back: back.map(ToString::to_string),
-            theme: html::theme(request),
+            theme: theme(request),
             partial: request.header("hx-request").is_some(),
             has_body: request.header(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
                 || request.header(header::TRANSFER_ENCODING).is_some(),

@@ -30,7 +30,7 @@ use poem::web::headers::{ETag, HeaderMapExt, IfNoneMatch};
 use poem::{Endpoint, Request, Response, Route, get, handler};
 use serde_json::Value;
 
-use crate::base::html;
+use crate::base::web;
 use reference::{Group, Reference};
 
 /// What is cut out of a page to put the reader's theme in its place.
@@ -134,7 +134,7 @@ impl Endpoint for Page {
     type Output = Response;
 
     async fn call(&self, request: Request) -> poem::Result<Response> {
-        let theme = html::theme(&request);
+        let theme = web::theme(&request);
         let etag = format!("\"{:016x}-{theme}\"", self.hash);
         let parsed = etag.parse::<ETag>().ok();
         let known = request.headers().typed_get::<IfNoneMatch>().zip(parsed);
