@@ -198,28 +198,36 @@ async fn sign_in(
     cookie_hash: Option<String>,
 ) -> Result<SignedIn> {
     let (key, password) = (input::email_key(&credentials.email), Secret::new(credentials.password));
-    let found = app.db.read(move |c| Ok(store::find_by_email(c, &key)?)).await?;
+    let name = key.clone();
+    let found = app.db.read(move |c| Ok(store::find_by_email(c, &name)?)).await?;
     let hash = found.as_ref().and_then(|login| login.hash.clone());
     let verdict = app.passwords.verify(password.clone(), hash).await?;
-    let Some(login) = found.filter(|login| verdict != Verdict::Wrong && may_sign_in(login, kind)) else {
+    let Some(verified) = found.filter(|login| verdict != Verdict::Wrong && may_sign_in(login, kind)) else {
         return Err(refuse(app, origin).await?);
     };
     let rehashed = match verdict {
         Verdict::RightButOutdated => Some(app.passwords.hash(password).await?),
         _ => None,
     };
-    let (app_in, origin, now) = (app.clone(), origin.clone(), app.now());
+    let (app_in, from, now) = (app.clone(), origin.clone(), app.now());
     let write = app.db.write(move |tx| {
+        // Verifying takes a while, in which the password may have been changed or the account deactivated.
+        let still = store::find_by_email(tx, &key)?
+            .filter(|login| login.changed_at == verified.changed_at && may_sign_in(login, kind));
+        let Some(login) = still else { return Ok(None) };
         if let Some(hash) = &rehashed {
-            store::set_password(tx, login.user, hash, now)?;
+            store::rehash(tx, login.user, hash)?;
         }
         users::count_login(tx, login.user, now)?;
-        let session = sessions::begin(&app_in, tx, (login.user, kind), (cookie_hash.as_deref(), &origin), now)?;
-        let by = By::Guest(&origin, Some(login.user));
+        let session = sessions::begin(&app_in, tx, (login.user, kind), (cookie_hash.as_deref(), &from), now)?;
+        let by = By::Guest(&from, Some(login.user));
         audit::record(tx, now, &Act::new(by, "user.signed_in", "user", login.user).after(&kind))?;
-        Ok(SignedIn { session, user: login.user, role: login.role, at: now })
+        Ok(Some(SignedIn { session, user: login.user, role: login.role, at: now }))
     });
-    write.await
+    match write.await? {
+        Some(signed_in) => Ok(signed_in),
+        None => Err(refuse(app, origin).await?),
+    }
 }
 
 /// The console is for those who operate the product.
@@ -244,10 +252,11 @@ async fn refuse(app: &App, origin: &Origin) -> Result<Error> {
 /// 422 if the current password is wrong or the new one bad.
 pub async fn change_password(app: &App, me: &Principal, change: PasswordChange) -> Result<()> {
     let id = me.id();
-    let hash = app.db.read(move |c| Ok(store::find_password(c, id)?)).await?;
+    let wrong = || Faults::only("current_password", "wrong", "This is not your current password.");
+    let (hash, chosen_at) = app.db.read(move |c| Ok(store::find_password(c, id)?)).await?.unzip();
     let current = Secret::new(change.current_password);
     if app.passwords.verify(current, hash).await? == Verdict::Wrong {
-        return Err(Faults::only("current_password", "wrong", "This is not your current password."));
+        return Err(wrong());
     }
     let new = Secret::new(change.new_password);
     if let Some((code, message)) = app.passwords.fault(&new, &me.subject.email) {
@@ -256,6 +265,10 @@ pub async fn change_password(app: &App, me: &Principal, change: PasswordChange) 
     let hash = app.passwords.hash(new).await?;
     let (app_in, me, now) = (app.clone(), me.clone(), app.now());
     let write = app.db.write(move |tx| {
+        // Somebody else may have set another one while this one was verified.
+        if store::find_password(tx, id)?.map(|(_, at)| at) != chosen_at {
+            return Err(wrong());
+        }
         store::set_password(tx, id, &hash, now)?;
         sessions::revoke_all(&app_in, tx, id, me.session(), "password changed", now)?;
         audit::record(tx, now, &Act::new(&me, "user.password_changed", "user", id))

@@ -11,11 +11,13 @@ pub(super) struct Login {
     pub role: Role,
     pub is_active: bool,
     pub hash: Option<String>,
+    /// When the password was chosen.
+    pub changed_at: Option<Time>,
 }
 
 pub(super) fn find_by_email(c: &mut Conn<'_>, key: &str) -> DbResult<Option<Login>> {
     c.opt(
-        "select u.id, u.role, u.is_active, p.hash from users u left join passwords p on p.user_id = u.id \
+        "select u.id, u.role, u.is_active, p.hash, p.changed_at from users u left join passwords p on p.user_id = u.id \
          where u.email_key = ?1",
         params![key],
         |row| {
@@ -24,13 +26,21 @@ pub(super) fn find_by_email(c: &mut Conn<'_>, key: &str) -> DbResult<Option<Logi
                 role: row.get("role")?,
                 is_active: row.get("is_active")?,
                 hash: row.get("hash")?,
+                changed_at: row.get("changed_at")?,
             })
         },
     )
 }
 
-pub(super) fn find_password(c: &mut Conn<'_>, user: Id) -> DbResult<Option<String>> {
-    c.opt("select hash from passwords where user_id = ?1", params![user], |row| row.get("hash"))
+/// The hash, and when the password was chosen.
+pub(super) fn find_password(c: &mut Conn<'_>, user: Id) -> DbResult<Option<(String, Time)>> {
+    let sql = "select hash, changed_at from passwords where user_id = ?1";
+    c.opt(sql, params![user], |row| Ok((row.get("hash")?, row.get("changed_at")?)))
+}
+
+/// The same password, hashed anew.
+pub(super) fn rehash(tx: &mut Tx<'_>, user: Id, hash: &str) -> DbResult<u64> {
+    tx.execute("update passwords set hash = ?2 where user_id = ?1", params![user, hash])
 }
 
 pub(super) fn set_password(tx: &mut Tx<'_>, user: Id, hash: &str, now: Time) -> DbResult<()> {

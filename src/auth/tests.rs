@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use futures_util::poll;
 use serde_json::{Value, json};
 
 use super::{create_account, is_setup_link_open, offer_setup_link, open_console, reset_password, set_up, store};
@@ -287,7 +288,7 @@ async fn a_sign_in_renews_a_hash_with_old_parameters() {
     let ada = test.user("ada").await;
     let hash = async || {
         let read = test.app.db.read(move |c| Ok(store::find_password(c, ada.id)?)).await;
-        read.unwrap().unwrap()
+        read.unwrap().unwrap().0
     };
     let section = AuthSection { argon2_memory: 16 << 10, argon2_iterations: 2, ..test.app.config.auth.clone() };
     let old = Passwords::start(&section).unwrap().hash(Secret::new(PASSWORD.into())).await.unwrap();
@@ -300,6 +301,48 @@ async fn a_sign_in_renews_a_hash_with_old_parameters() {
     assert!(old.contains("$m=16,t=2,p=1$") && new.contains("$m=8,t=1,p=1$"), "{old} {new}");
     login(&test, &ada.email, PASSWORD).await.expect(200);
     assert_eq!(hash().await, new);
+}
+
+#[tokio::test]
+async fn a_sign_in_that_a_change_overtook_is_refused() {
+    // With one thread that reads, what is read later comes after what was asked before.
+    let test = TestApp::with(|config| (config.database.readers, config.database.pool_size) = (1, 1)).await;
+    let admin = test.admin().await;
+    let section = AuthSection { argon2_memory: 16 << 10, ..test.app.config.auth.clone() };
+    let old = Passwords::start(&section).unwrap().hash(Secret::new(PASSWORD.into())).await.unwrap();
+    for case in ["deactivated", "password changed", "password changed from an outdated hash"] {
+        let ada = test.user(&case.replace(' ', "-")).await;
+        if case.ends_with("hash") {
+            let (hash, now) = (old.clone(), test.app.now());
+            test.app.db.write(move |tx| Ok(store::set_password(tx, ada.id, &hash, now)?)).await.unwrap();
+        }
+        test.advance(Duration::from_secs(1));
+        let mut slow = Box::pin(login(&test, &ada.email, PASSWORD));
+        assert!(poll!(&mut slow).is_pending());
+        test.app.db.read(|_| Ok(())).await.unwrap();
+        // It has read the account by now, and knows nothing of what comes.
+        if case == "deactivated" {
+            admin.post(&format!("{USERS}/{}/deactivate", ada.id), Value::Null).await.expect(200);
+        } else {
+            let body = json!({ "current_password": PASSWORD, "new_password": OTHER });
+            ada.post(CHANGE, body).await.expect(204);
+        }
+        assert_eq!(slow.await.expect(401).code(), "AUTHENTICATION_ERROR", "{case}");
+        if case != "deactivated" {
+            login(&test, &ada.email, PASSWORD).await.expect(401);
+            login(&test, &ada.email, OTHER).await.expect(200);
+        }
+    }
+    // So is a change of password that another one overtook.
+    let user = users::find_by_email_any_owner(&test.app, &admin.email).await.unwrap().unwrap();
+    let mut slow =
+        Box::pin(admin.post(CHANGE, json!({ "current_password": PASSWORD, "new_password": "taken-over-now" })));
+    assert!(poll!(&mut slow).is_pending());
+    test.app.db.read(|_| Ok(())).await.unwrap();
+    test.advance(Duration::from_secs(1));
+    reset_password(&test.app, &Principal::command_line(), &user, Secret::new(OTHER.into())).await.unwrap();
+    assert_eq!(slow.await.expect(422).faults(), ["current_password: wrong"]);
+    login(&test, &admin.email, OTHER).await.expect(200);
 }
 
 /// Where `secret` stands in the store, as `table.column`.

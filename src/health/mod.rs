@@ -118,7 +118,7 @@ async fn database(app: &App) -> Result<Component> {
 async fn migrations(app: &App) -> Result<Component> {
     Ok(match migrate::status(&app.db).await?.pending() {
         0 => Component::well(),
-        n => Component::ill(format!("{n} migrations have not run: run `omnistack migrate`.")),
+        n => Component::ill(format!("Migrations that have not run: {n}. Run `omnistack migrate`.")),
     })
 }
 

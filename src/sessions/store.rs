@@ -138,7 +138,7 @@ pub(super) fn note_use(tx: &mut Tx<'_>, id: Id, generation: i64, now: Time, idle
 
 pub(super) fn revoke(tx: &mut Tx<'_>, user: Id, id: Id, because: &str, now: Time) -> DbResult<u64> {
     let sql = "update sessions set revoked_at = ?3, revoked_because = ?4 where id = ?1 and user_id = ?2 and \
-               revoked_at is null and expires_at > ?3";
+               revoked_at is null and expires_at > ?3 and idle_until > ?3";
     tx.execute(sql, params![id, user, now, because])
 }
 

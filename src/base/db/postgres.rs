@@ -138,7 +138,7 @@ fn try_write(session: &mut Session, write: &mut Box<dyn Write>) -> DbResult<()> 
             return Err(DbError::Retry("the transaction lost a race".into()));
         }
     }
-    hooks.into_iter().for_each(|hook| hook());
+    super::run_hooks(hooks);
     Ok(())
 }
 

@@ -151,7 +151,7 @@ impl<'a> Writer<'a> {
             let _ = self.conn.execute_batch("rollback");
         }
         if failed.is_none() {
-            hooks.into_iter().for_each(|hook: super::Hook| hook());
+            super::run_hooks(hooks);
         }
         for write in group {
             write.answer(failed.as_ref().map(DbError::again));
