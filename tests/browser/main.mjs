@@ -1,5 +1,5 @@
 // The order of the suite. What destroys comes last.
-import { close, counts, open, people, serve } from "./harness.mjs";
+import { close, counts, open, serve } from "./harness.mjs";
 import { firstRun } from "./walks.mjs";
 import { forgedSetup, forgery } from "./forgery.mjs";
 import { forms, killed } from "./forms.mjs";
@@ -10,8 +10,7 @@ await open();
 await forgedSetup(plain);
 await setupPages(plain);
 await firstRun(plain, { scripted: false });
-await firstRun(scripted, { scripted: true });
-const known = await people(scripted);
+const known = await firstRun(scripted, { scripted: true });
 await consolePages(scripted, known);
 await referencePages(scripted);
 await forms(scripted, known);

@@ -25,9 +25,10 @@ async function firstVisit(server, address, as) {
   await still(page);
   await until("the end of all requests", () => wire.open === 0);
   await leave();
-  const kilobytes = (wire.bytes / 1000).toFixed(1);
-  if (kilobytes > BUDGET.kilobytes || wire.requests > BUDGET.requests) throw new Error(`${kilobytes} kB in ${wire.requests} requests`);
-  return `${kilobytes} kB in ${wire.requests} requests`;
+  const kilobytes = wire.bytes / 1000;
+  const cost = `${kilobytes.toFixed(1)} kB in ${wire.requests} requests`;
+  if (kilobytes > BUDGET.kilobytes || wire.requests > BUDGET.requests) throw new Error(cost);
+  return cost;
 }
 
 async function inaccessible(page) {
@@ -138,6 +139,13 @@ export async function referencePages(server) {
     "docs-group": "/docs/api/users",
     "docs-errors": "/docs/api/errors",
     "docs-schemas": "/docs/api/schemas",
+  });
+  await check("the reference without scripts", async () => {
+    const { page, leave } = await visitor(server, { scripted: false });
+    await page.goto("/docs/api/users");
+    await page.locator(".operation").first().waitFor();
+    same(await page.locator(".seek, .duplicate").filter({ visible: true }).count(), 0, "controls that would do nothing");
+    await leave();
   });
   const health = async (page) => {
     await page.goto("/docs/try");
