@@ -17,6 +17,7 @@ mod tests;
 
 use poem_openapi::Object;
 use serde::Serialize;
+use serde_json::json;
 
 pub(crate) use api::{AuthApi, jwks};
 pub use setup::{consume as set_up, is_open as is_setup_link_open, offer as offer_setup_link};
@@ -29,7 +30,7 @@ use crate::base::error::{Error, Faults, Result};
 use crate::base::id::Id;
 use crate::base::input;
 use crate::base::password::Verdict;
-use crate::base::principal::{Origin, Principal, Role};
+use crate::base::principal::{Account, Origin, Principal, Role};
 use crate::base::secret::{Secret, random_token, token_hash};
 use crate::sessions::{self, SessionKind, TokenPair};
 use crate::users::{self, NewUser, User};
@@ -220,8 +221,10 @@ async fn sign_in(
         }
         users::count_login(tx, login.user, now)?;
         let session = sessions::begin(&app_in, tx, (login.user, kind), (cookie_hash.as_deref(), &from), now)?;
-        let by = By::Guest(&from, Some(login.user));
-        audit::record(tx, now, &Act::new(by, "user.signed_in", "user", login.user).after(&kind))?;
+        let account = Account { id: login.user, email: login.email, role: login.role };
+        let me = Principal::new(account.into(), kind.credential(session), from.clone().into());
+        let state = json!({ "email": me.subject.email, "kind": kind, "session_id": session });
+        audit::record(tx, now, &Act::new(&me, "user.signed_in", "user", login.user).after(&state))?;
         Ok(Some(SignedIn { session, user: login.user, role: login.role, at: now }))
     });
     match write.await? {

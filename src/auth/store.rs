@@ -8,6 +8,7 @@ use crate::base::principal::Role;
 /// What a sign-in needs to know. Holds a secret: neither serialised nor printed.
 pub(super) struct Login {
     pub user: Id,
+    pub email: String,
     pub role: Role,
     pub is_active: bool,
     pub hash: Option<String>,
@@ -17,12 +18,13 @@ pub(super) struct Login {
 
 pub(super) fn find_by_email(c: &mut Conn<'_>, key: &str) -> DbResult<Option<Login>> {
     c.opt(
-        "select u.id, u.role, u.is_active, p.hash, p.changed_at from users u left join passwords p on p.user_id = u.id \
+        "select u.id, u.email, u.role, u.is_active, p.hash, p.changed_at from users u left join passwords p on p.user_id = u.id \
          where u.email_key = ?1",
         params![key],
         |row| {
             Ok(Login {
                 user: row.get("id")?,
+                email: row.get("email")?,
                 role: row.get("role")?,
                 is_active: row.get("is_active")?,
                 hash: row.get("hash")?,

@@ -300,15 +300,15 @@ impl SurfaceHeaders {
     }
 
     fn add(&self, surface: Surface, headers: &mut HeaderMap) {
-        let (own, uncached) = match surface {
-            Surface::Api => (&self.api, "no-store"),
-            Surface::Pages => (&self.pages, "no-store"),
+        let own = match surface {
+            Surface::Api => &self.api,
+            Surface::Pages => &self.pages,
         };
         for (name, value) in own {
             headers.insert(name.clone(), value.clone());
         }
         if !headers.contains_key(header::CACHE_CONTROL) {
-            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(uncached));
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         }
     }
 }

@@ -26,13 +26,13 @@ pub(crate) use identify::{Identify, clear_cookie, session_cookie};
 pub(crate) use rotate::{TokenPair, pair, rotate};
 
 use crate::app::App;
-use crate::audit::{self, Act, By};
+use crate::audit::{self, Act};
 use crate::base::clock::Time;
 use crate::base::config::AuthSection;
 use crate::base::db::Tx;
 use crate::base::error::{Error, Result};
 use crate::base::id::Id;
-use crate::base::principal::{Origin, Principal};
+use crate::base::principal::{Credential, Origin, Principal};
 
 /// What a session is used with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, Enum)]
@@ -51,6 +51,14 @@ impl SessionKind {
         match self {
             SessionKind::Api => "api",
             SessionKind::Console => "console",
+        }
+    }
+
+    /// What a session of this kind proves.
+    pub fn credential(self, session: Id) -> Credential {
+        match self {
+            SessionKind::Api => Credential::AccessToken(session),
+            SessionKind::Console => Credential::Console(session),
         }
     }
 
@@ -206,8 +214,9 @@ pub async fn end(app: &App, id: Id, origin: &Origin) -> Result<()> {
     let write = app.db.write(move |tx| {
         let Some(user) = store::revoke_any_owner(tx, id, "signed out", now)? else { return Ok(()) };
         forget(&app_in, tx, id);
-        let by = By::Guest(&origin, Some(user));
-        audit::record(tx, now, &Act::new(by, "session.ended", "session", id))
+        let account = store::account(tx, user)?;
+        let me = Principal::new(account.into(), Credential::AccessToken(id), origin.clone().into());
+        audit::record(tx, now, &Act::new(&me, "session.ended", "session", id))
     });
     write.await
 }

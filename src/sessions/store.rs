@@ -93,6 +93,12 @@ pub(super) fn find_by_cookie(c: &mut Conn<'_>, hash: &str) -> DbResult<Option<Id
     c.opt("select id from sessions where cookie_hash = ?1", params![hash], |row| row.get("id"))
 }
 
+pub(super) fn account(tx: &mut Tx<'_>, user: Id) -> DbResult<Account> {
+    tx.one("select id, email, role from users where id = ?1", params![user], |row| {
+        Ok(Account { id: row.get("id")?, email: row.get("email")?, role: row.get("role")? })
+    })
+}
+
 /// What decides a refresh.
 pub(super) struct Rotation {
     pub user: Id,

@@ -294,7 +294,7 @@ async fn revoke(
 async fn revoke_all(app: App, console: Console, Path(id): Path<String>, _form: Form) -> Result<Response> {
     let user = may_act_on(&app, &console, &id).await?;
     let ended = sessions::revoke_all_by(&app, &admin(&console)?, user.id).await?;
-    Ok(done(&format!("/admin/users/{id}"), &format!("{ended} sessions are over.")))
+    Ok(done(&format!("/admin/users/{id}"), &format!("Sessions ended: {ended}.")))
 }
 
 async fn may_act_on(app: &App, console: &Console, id: &str) -> Result<User> {
