@@ -306,7 +306,11 @@ fn contain<T>(run: impl FnOnce() -> Result<T>) -> Result<T> {
 /// The change is on disk: a hook that panics is logged, and neither the others nor the thread die of it.
 fn run_hooks(hooks: Vec<Hook>) {
     for hook in hooks {
-        if let Err(error) = contain(|| Ok(hook())) {
+        let ran = contain(|| {
+            hook();
+            Ok(())
+        });
+        if let Err(error) = ran {
             tracing::error!(error = format!("{error:#}"), "a hook after a commit failed");
         }
     }
