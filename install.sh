@@ -414,7 +414,7 @@ report() {
     say ""
     if [ -n "$rollback" ]; then say "To go back: $rollback"; fi
     say "Next:"
-    say "  first administrator   $(as_owner "$bin user create you@example.com --role superadmin $flags")"
+    if [ -z "$rollback" ]; then say "  first administrator   $(as_owner "$bin user create you@example.com --role superadmin $flags")"; fi
     if [ "$systemd" = running ]; then
         say "  logs                  journalctl ${scope:+$scope }-u omnistack -f"
         say "  after a new setting   systemctl ${scope:+$scope }restart omnistack"

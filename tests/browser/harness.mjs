@@ -151,9 +151,11 @@ export const close = () => browser.close();
 
 // Runs in the page, before anything of it.
 const watch = () => {
-  const seen = (globalThis.seen = { shift: 0, swapped: false });
-  document.addEventListener("securitypolicyviolation", (event) => reportViolation(`${event.violatedDirective} ${event.blockedURI}`));
-  document.addEventListener("htmx:after:swap", () => (seen.swapped = true));
+  const seen = (globalThis.seen = { shift: 0 });
+  document.addEventListener("securitypolicyviolation", (event) => reportFault(`against the policy: ${event.violatedDirective} ${event.blockedURI}`));
+  document.addEventListener("htmx:after:swap", () =>
+    setTimeout(() => document.activeElement === document.body && reportFault(`the focus is lost at ${location.pathname}`)),
+  );
   new PerformanceObserver((list) => {
     for (const entry of list.getEntries()) if (!entry.hadRecentInput) seen.shift += entry.value;
   }).observe({ type: "layout-shift", buffered: true });
@@ -171,7 +173,7 @@ export async function visitor(server, { scripted = true, theme, width = 1280, as
   const faults = [];
   const cookies = { ...(theme && { theme }), ...as };
   await context.addCookies(Object.entries(cookies).map(([name, value]) => ({ name, value, url: server.origin })));
-  await context.exposeBinding("reportViolation", (_, what) => faults.push(`against the policy: ${what}`));
+  await context.exposeBinding("reportFault", (_, what) => faults.push(what));
   if (scripted) await context.addInitScript(watch);
   context.on("request", (request) => {
     if (!request.url().startsWith(`${server.origin}/`) && !request.url().startsWith("data:")) faults.push(`a request to ${request.url()}`);
