@@ -13,7 +13,7 @@ use crate::app::App;
 use crate::base::error::{Error, Result};
 use crate::base::html::{self, Flash, Me, NavGroup, NavItem, Shell, Undo};
 use crate::base::principal::{Principal, Role, require};
-use crate::base::secret::{base64url, from_base64url, mac, same};
+use crate::base::secret::{base64url, from_base64url, mac, random_bytes, same};
 use crate::base::web::{self, BodyLimit, cookie};
 
 /// The pages of the sidebar, by group, as `server.rs` lists them.
@@ -71,7 +71,7 @@ fn shell(request: &Request, me: Option<&Principal>) -> Result<Shell> {
             role: me.actor.role.to_string(),
             id: me.actor.id.to_string(),
         }),
-        csrf: csrf(app, me),
+        csrf: masked(csrf(app, me))?,
         theme: web::theme(request),
         flash: cookie(request, "flash").and_then(read_flash),
         version: env!("CARGO_PKG_VERSION"),
@@ -79,10 +79,23 @@ fn shell(request: &Request, me: Option<&Principal>) -> Result<Shell> {
     })
 }
 
-/// The hidden field: bound to the session, so that a page of another session cannot carry it.
-fn csrf(app: &App, me: Option<&Principal>) -> String {
+/// What the hidden field proves: bound to the session, so that a page of another session cannot carry it.
+fn csrf(app: &App, me: Option<&Principal>) -> [u8; 16] {
     let session = me.and_then(Principal::session).map(|id| id.to_string()).unwrap_or_default();
-    base64url(&mac::<16>(&app.keys.csrf, &[session.as_bytes()]))
+    mac(&app.keys.csrf, &[session.as_bytes()])
+}
+
+/// The field itself: a mask and the masked token, different in every page, so that the size of a compressed page tells
+/// nothing of the token.
+fn masked(token: [u8; 16]) -> Result<String> {
+    let mask = random_bytes::<16>()?;
+    Ok(base64url(&[mask, std::array::from_fn(|i| token[i] ^ mask[i])].concat()))
+}
+
+fn unmask(field: &str) -> Vec<u8> {
+    let bytes = from_base64url(field).unwrap_or_default();
+    let (mask, token) = bytes.split_at(bytes.len() / 2);
+    mask.iter().zip(token).map(|(mask, byte)| mask ^ byte).collect()
 }
 
 /// The fields of a form that was really sent by one of our pages.
@@ -118,8 +131,8 @@ impl<'a> FromRequest<'a> for Form {
         let fields: HashMap<String, String> = form_urlencoded::parse(&bytes).into_owned().collect();
         let app = App::from_request(request, &mut RequestBody::default()).await?;
         let expected = csrf(&app, request.extensions().get::<Principal>());
-        let sent = fields.get("_csrf").map(String::as_str).unwrap_or_default();
-        if !same(sent.as_bytes(), expected.as_bytes()) {
+        let sent = unmask(fields.get("_csrf").map(String::as_str).unwrap_or_default());
+        if !same(&sent, &expected) {
             return Err(forged().into());
         }
         Ok(Self(fields))

@@ -1,14 +1,13 @@
 //! The embedded files of `assets/`, under addresses that change when they do, compressed once at start.
 
 use std::collections::HashMap;
-use std::io::Write;
 
 use anyhow::Context;
-use flate2::{Compression, write::GzEncoder};
 use poem::http::{HeaderName, HeaderValue, StatusCode, header};
 use poem::{Endpoint, IntoResponse, Request, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::compress::{gzip, takes_gzip};
 use super::error::{Error, Result};
 use super::secret::base64url;
 
@@ -55,9 +54,7 @@ impl Assets {
                 Some("js") => "text/javascript; charset=utf-8",
                 _ => "image/svg+xml",
             };
-            let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-            encoder.write_all(&file.data).context("compressing an asset")?;
-            let gzip = encoder.finish().context("compressing an asset")?;
+            let gzip = gzip(&file.data, true)?;
             let etag = format!("\"{}\"", hash(&file));
             assets.insert(name.into_owned(), Asset { kind, etag, plain: file.data.into_owned(), gzip });
         }
@@ -80,7 +77,7 @@ impl Asset {
         if request.header(header::IF_NONE_MATCH) == Some(&self.etag) {
             return Ok(StatusCode::NOT_MODIFIED.into_response());
         }
-        let takes_gzip = request.header(header::ACCEPT_ENCODING).is_some_and(|encodings| encodings.contains("gzip"));
+        let takes_gzip = takes_gzip(request);
         let body = if takes_gzip { self.gzip.clone() } else { self.plain.clone() };
         let mut response = Response::builder().content_type(self.kind).body(body);
         let mut set = |name: HeaderName, value: &str| -> Result<()> {

@@ -6,6 +6,7 @@
 pub(crate) mod assets;
 pub(crate) mod cache;
 pub(crate) mod clock;
+pub(crate) mod compress;
 pub mod config;
 pub(crate) mod contract;
 pub(crate) mod db;

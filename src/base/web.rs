@@ -11,6 +11,7 @@ use futures_util::FutureExt;
 use poem::http::{HeaderMap, HeaderName, HeaderValue, header};
 use poem::{Endpoint, IntoResponse, Middleware, PathPattern, Request, Response};
 
+use super::compress;
 use super::contract::{Contract, Operation};
 use super::error::{Code, Error, Result, allow};
 use super::html;
@@ -146,6 +147,9 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
             Err(error) => Err(error),
         };
         let mut response = outcome.unwrap_or_else(|error| self.explain(&error, &asked, &origin));
+        if asked.surface == Surface::Pages && asked.takes_gzip {
+            response = compress::page(response).await;
+        }
         self.headers.add(asked.surface, response.headers_mut());
         if let Ok(id) = HeaderValue::from_str(&origin.request_id) {
             response.headers_mut().insert(HeaderName::from_static("x-request-id"), id);
@@ -215,6 +219,7 @@ struct Asked {
     /// Whether htmx asked for a fragment.
     partial: bool,
     has_body: bool,
+    takes_gzip: bool,
 }
 
 impl Asked {
@@ -228,6 +233,7 @@ impl Asked {
             back: back.map(ToString::to_string),
             theme: theme(request),
             partial: request.header("hx-request").is_some(),
+            takes_gzip: compress::takes_gzip(request),
             has_body: request.header(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
                 || request.header(header::TRANSFER_ENCODING).is_some(),
         }

@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { ROOT, check, same, session, token } from "./harness.mjs";
 
-const source = join(import.meta.dirname, "../../src");
+const source = new URL("../../src", import.meta.url).pathname;
 
 // Each route of the console that takes a POST, as the sources have it: a new one must be entered in the table below.
 function routes() {

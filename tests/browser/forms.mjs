@@ -45,7 +45,7 @@ async function ended(someone, token) {
   await page.goto("/admin/users?status=active");
   const open = await server.api("GET", "/api/v1/app/auth/sessions", null, token);
   for (const { id } of open.items.filter((session) => !session.current)) await server.api("DELETE", `/api/v1/app/auth/sessions/${id}`, null, token);
-  await page.locator("#q").pressSequentially("grace");
+  await page.locator("#q").fill("grace");
   await until("the sign-in page", async () => (await page.locator("h1").innerText()) === "Sign in");
   await signIn(page, ROOT.email, ROOT.password);
   await at(page, "/admin/users?search=grace&status=active&sort=-created_at");
@@ -95,6 +95,11 @@ export async function forms(server, known) {
     same(asked, 2, "questions");
   });
   await check("an ended session leads to the sign-in page and back", () => ended(someone, known.token));
+  await check("ending one's own session leads to the sign-in page", async () => {
+    await page.goto(await user(known, "Ada Lovelace"));
+    await page.locator("tr", { hasText: "This session" }).getByRole("button").click();
+    await until("the sign-in page", async () => (await page.locator("h1").innerText()) === "Sign in");
+  });
   await check("no fault in forms of a session that ended", () => none(someone.faults));
   await someone.leave();
 }
