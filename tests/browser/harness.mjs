@@ -12,7 +12,7 @@ const { chromium } = packages("playwright-core");
 export const axe = readFileSync(packages.resolve("axe-core/axe.min.js"), "utf8");
 export const screenshots = join(BROWSER_DIR, "screenshots");
 
-export const ROOT = { email: "ada@example.com", full_name: "Ada Lovelace", password: "nine brass wheels turning" };
+export const ROOT = { email: "ada.lovelace@example.com", full_name: "Ada Lovelace", password: "nine brass wheels turning" };
 const PATIENCE = 15_000;
 
 // --- Checks.
@@ -125,7 +125,7 @@ export async function people(server) {
   };
   await Promise.all(Array.from({ length: 10 }, register));
   const token = (await server.login(ROOT)).access_token;
-  const find = async (name) => (await server.api("GET", `/api/v1/admin/users?search=${encodeURIComponent(name)}`, null, token)).items[0].id;
+  const find = async (name) => (await server.api("GET", `/api/v1/admin/users?search=${address(name)}`, null, token)).items[0].id;
   for (const [name, role] of [["Grace Hopper", "admin"], ["Alan Turing", "support"], ["Radia Perlman", "support"]]) {
     await server.api("PATCH", `/api/v1/admin/users/${await find(name)}`, { role }, token);
   }

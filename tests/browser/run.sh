@@ -31,7 +31,7 @@ leave_out() {
 for command in node npm chromium; do
     command -v "$command" >/dev/null || leave_out "$command is not on the PATH"
 done
-node -e 'process.exit(parseInt(process.versions.node) < 20)' || leave_out "node $(node --version) is older than 20"
+node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || leave_out "node $(node --version) is older than 20"
 
 mkdir -p "$target/browser"
 BROWSER_DIR=$(cd "$target/browser" && pwd)
