@@ -60,6 +60,7 @@ pub(super) async fn show(app: App, console: Console) -> Result<Html<OverviewPage
     let (users, new_users) = users::counts_any_owner(&app, since).await?;
     let (projects, new_projects) = projects::counts_any_owner(&app, since).await?;
     let sign_ins = audit::daily(&app, "user.signed_in", since).await?;
+    let refused = audit::daily(&app, "user.sign_in_failed", since).await?;
     let sessions = sessions::count_any_owner(&app).await?;
     let series = |daily: &[(i64, i64)]| -> Vec<(i64, i64)> {
         let of = |day| daily.iter().find(|(d, _)| *d == day).map_or(0, |(_, n)| *n);
@@ -71,7 +72,7 @@ pub(super) async fn show(app: App, console: Console) -> Result<Html<OverviewPage
             stat("Users", users, "new", &series(&new_users), Some("/admin/users")),
             stat("Open sessions", sessions, "sign-ins", &series(&sign_ins), None),
             stat("Projects", projects, "new", &series(&new_projects), None),
-            stat("Sign-ins today", series(&sign_ins)[DAYS as usize - 1].1, "sign-ins", &series(&sign_ins), None),
+            stat("Refused sign-ins today", series(&refused)[DAYS as usize - 1].1, "refused", &series(&refused), None),
         ],
         activity: audit::recent(&app, 12).await?,
         system: system(&app).await?,

@@ -212,19 +212,19 @@ async fn save(app: App, console: Console, Path(id): Path<String>, form: Form) ->
         role: form.text("role"),
         version: form.text("version"),
     };
-    let mut faults = Faults::default();
     let role = Role::parse(&values.role);
-    if role.is_none() {
-        faults.add("role", "choice", "Choose one of the roles.");
-    }
-    too_long(&mut faults, "full_name", &values.full_name, 255);
-    too_long(&mut faults, "avatar_url", &values.avatar_url, 2048);
     let patch = UserPatch {
         full_name: Change::Set(form.optional("full_name")),
         avatar_url: Change::Set(form.optional("avatar_url")),
         role: role.map_or(Change::Keep, Change::Set),
         is_active: Change::Keep,
     };
+    let mut faults = patch.faults();
+    if role.is_none() {
+        faults.add("role", "choice", "Choose one of the roles.");
+    }
+    too_long(&mut faults, "full_name", &values.full_name, 255);
+    too_long(&mut faults, "avatar_url", &values.avatar_url, 2048);
     let saved = match faults.check() {
         Ok(()) => super::update_any_owner(&app, &me, id, patch, Some(values.version.clone())).await,
         Err(error) => Err(error),

@@ -151,7 +151,8 @@ impl From<ProfilePatch> for UserPatch {
 }
 
 impl UserPatch {
-    fn check(&self) -> Result<()> {
+    /// What is wrong with it, beyond what the document says of its fields.
+    fn faults(&self) -> Faults {
         let mut faults = Faults::default();
         if let Change::Set(Some(name)) = &self.full_name {
             input::line(&mut faults, "full_name", name);
@@ -159,7 +160,7 @@ impl UserPatch {
         if let Change::Set(Some(url)) = &self.avatar_url {
             input::web_address(&mut faults, "avatar_url", url);
         }
-        faults.check()
+        faults
     }
 }
 
@@ -311,7 +312,7 @@ pub async fn update_any_owner(
     patch: UserPatch,
     if_match: Option<String>,
 ) -> Result<User> {
-    patch.check()?;
+    patch.faults().check()?;
     let (app_in, me, now) = (app.clone(), me.clone(), app.now());
     let write = app.db.write(move |tx| {
         let before = store::find(tx, id)?.ok_or_else(|| Error::not_found("user"))?;
