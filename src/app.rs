@@ -1,6 +1,7 @@
 //! `App`: the base parts behind one `Arc`, first argument of every operation and an extractor of every handler.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -173,7 +174,7 @@ fn trust(config: &Config) -> Duration {
 
 fn lock(data_dir: PathBuf) -> Result<File> {
     let path = data_dir.join("omnistack.lock");
-    let file = File::options().create(true).truncate(false).write(true).open(&path);
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
     let file = file.with_context(|| format!("opening {}", path.display()))?;
     // A lock of the kernel, not a pid in a file: it cannot outlive its process.
     match file.try_lock() {

@@ -177,7 +177,7 @@ async fn a_sign_in_is_counted_and_answers_tokens() {
     let keys = test.guest().get("/.well-known/jwks.json").await.expect(200);
     assert_eq!(keys.header("content-type"), "application/jwk-set+json");
     let members: Vec<_> = keys.json()["keys"][0].as_object().unwrap().keys().cloned().collect();
-    assert_eq!(members, ["alg", "crv", "kid", "kty", "use", "x"]);
+    assert_eq!(members, ["kty", "crv", "alg", "use", "kid", "x"]);
 }
 
 #[tokio::test]

@@ -72,7 +72,7 @@ pub(super) async fn show(app: App, console: Console) -> Result<Html<OverviewPage
             stat("Users", users, "new", &series(&new_users), Some("/admin/users")),
             stat("Open sessions", sessions, "sign-ins", &series(&sign_ins), None),
             stat("Projects", projects, "new", &series(&new_projects), None),
-            stat("Refused sign-ins today", series(&refused)[DAYS as usize - 1].1, "refused", &series(&refused), None),
+            stat("Refused sign-ins today", series(&refused)[DAYS as usize - 1].1, "refusals", &series(&refused), None),
         ],
         activity: audit::recent(&app, 12).await?,
         system: system(&app).await?,
@@ -98,16 +98,17 @@ async fn attention(app: &App) -> Vec<Attention> {
 fn stat(label: &'static str, value: i64, what: &str, daily: &[(i64, i64)], href: Option<&'static str>) -> Stat {
     let numbers: Vec<i64> = daily.iter().map(|(_, n)| *n).collect();
     let day = |day: i64| Time::from_micros(day * 86_400_000_000).date();
-    let change = match daily.iter().max_by_key(|(day, n)| (*n, *day)) {
+    let (change, peak) = match daily.iter().max_by_key(|(day, n)| (*n, *day)) {
         Some((peak, n)) if *n > 0 => {
-            format!("{} {what} in {DAYS} days, most on {}", grouped(numbers.iter().sum()), day(*peak))
+            let sum = grouped(numbers.iter().sum());
+            (format!("{sum} {what} in {DAYS} days"), format!(", most on {}", day(*peak)))
         }
-        _ => format!("no {what} in {DAYS} days"),
+        _ => (format!("no {what} in {DAYS} days"), String::new()),
     };
     Stat {
         label,
         value: grouped(value),
-        finding: format!("{label}: {}; {change}", grouped(value)),
+        finding: format!("{label}: {}; {change}{peak}", grouped(value)),
         change,
         href,
         spark: Spark::new(&numbers),

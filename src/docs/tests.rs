@@ -191,10 +191,10 @@ fn an_operation_is_read_in_full() {
   -H "Authorization: Bearer $TOKEN" \
   -H "Content-Type: application/json" \
   -d '{
+    "name": "Apollo",
     "inner": {
       "share": 1
-    },
-    "name": "Apollo"
+    }
   }'"#
     );
     assert_eq!(
@@ -206,10 +206,10 @@ fn an_operation_is_read_in_full() {
     "Content-Type": "application/json",
   },
   body: JSON.stringify({
+    name: "Apollo",
     inner: {
       share: 1
-    },
-    name: "Apollo"
+    }
   }),
 });
 if (!response.ok) throw new Error(await response.text());

@@ -86,11 +86,11 @@ async fn every_fault_of_an_input_is_named() {
         (json!({ "name": null }), vec!["name: type"]),
         (
             json!({ "name": 5, "description": [], "owner_id": "me" }),
-            vec!["description: type", "name: type", "owner_id: unknown"],
+            vec!["name: type", "description: type", "owner_id: unknown"],
         ),
         (json!({ "name": "" }), vec!["name: length"]),
         (json!({ "name": "  " }), vec!["name: length"]),
-        (json!({ "name": long(256), "description": long(2001) }), vec!["description: length", "name: length"]),
+        (json!({ "name": long(256), "description": long(2001) }), vec!["name: length", "description: length"]),
         (json!({ "name": "a\u{0}b" }), vec!["name: format"]),
         (json!({ "name": "a\nb", "description": "a\u{0}" }), vec!["name: format", "description: format"]),
     ];

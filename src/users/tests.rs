@@ -55,7 +55,7 @@ async fn my_account_is_mine_to_change() {
     let ada = test.user("ada").await;
     let first = ada.get(ME).await.expect(200);
     let fields: Vec<String> = first.json().as_object().unwrap().keys().cloned().collect();
-    let all = "avatar_url created_at email full_name id is_active role subscription_plan subscription_status";
+    let all = "id email full_name avatar_url role is_active subscription_plan subscription_status created_at";
     assert_eq!(fields.join(" "), all);
     assert_eq!((first.header("etag"), &first.json()["email"]), ("\"1\"", &json!("ada@example.com")));
     let fresh = |tag: &str| ada.ask(Method::GET, ME).header("if-none-match", tag).send();
@@ -94,12 +94,12 @@ async fn every_fault_of_a_change_is_named_and_none_is_applied() {
     let too_long = json!({ "full_name": long(256), "avatar_url": format!("https://e.com/{}", long(2048)) });
     let plan = json!({ "full_name": "Eve", "subscription_plan": "pro", "login_count": 9 });
     let mut both = vec![
-        (too_long, "avatar_url: length, full_name: length"),
-        (json!({ "full_name": "", "avatar_url": "" }), "avatar_url: length, full_name: length"),
+        (too_long, "full_name: length, avatar_url: length"),
+        (json!({ "full_name": "", "avatar_url": "" }), "full_name: length, avatar_url: length"),
         (json!({ "full_name": " \u{2003}" }), "full_name: length"),
         (json!({ "full_name": "a\u{0}b", "avatar_url": "x" }), "full_name: format, avatar_url: format"),
-        (json!({ "full_name": 7, "email": "eve@example.com" }), "email: unknown, full_name: type"),
-        (plan, "login_count: unknown, subscription_plan: unknown"),
+        (json!({ "full_name": 7, "email": "eve@example.com" }), "full_name: type, email: unknown"),
+        (plan, "subscription_plan: unknown, login_count: unknown"),
         (json!([]), ": type"),
     ];
     let scripts =
@@ -114,7 +114,7 @@ async fn every_fault_of_a_change_is_named_and_none_is_applied() {
     }
     // The owner has no role to give, not even together with a good change.
     let mine = json!({ "full_name": "Eve", "role": "superadmin", "is_active": true, "id": root.id });
-    assert_eq!(ada.patch(ME, mine).await.expect(422).faults(), ["id: unknown", "is_active: unknown", "role: unknown"]);
+    assert_eq!(ada.patch(ME, mine).await.expect(422).faults(), ["role: unknown", "is_active: unknown", "id: unknown"]);
     for (body, faults) in [
         (json!({ "role": "boss", "is_active": "yes" }), vec!["is_active: type", "role: choice"]),
         (json!({ "role": null, "is_active": null }), vec!["is_active: type", "role: type"]),
