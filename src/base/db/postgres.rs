@@ -5,7 +5,7 @@
 //! repeated when Postgres could not serialise them, so that a write closure sees the same isolation on both engines.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use crossbeam_channel::Receiver;
@@ -23,6 +23,11 @@ use crate::base::secret::{Secret, random_bytes};
 
 /// How often a transaction that lost a race is run again before the caller is told to come back.
 const ATTEMPTS: u32 = 20;
+
+/// A connection unused for longer is asked before it is used.
+const IDLE: Duration = Duration::from_millis(50);
+/// How long a caller waits for a new connection.
+const RECONNECT: Duration = Duration::from_secs(1);
 
 type Manager = PostgresConnectionManager<MakeRustlsConnect>;
 type Pool = r2d2::Pool<Manager>;
@@ -93,10 +98,11 @@ fn make_pool(config: Config, connections: usize) -> Result<Pool> {
 fn serve(pool: Pool, calls: &Receiver<Option<Call>>) {
     let mut held: Option<Session> = None;
     while let Ok(Some(call)) = calls.recv() {
-        if held.as_ref().is_none_or(|session| session.client.is_closed()) {
+        if held.as_mut().is_none_or(|session| !session.is_alive()) {
             // Given back first: the pool counts it.
             drop(held.take());
-            held = pool.get().ok().map(|client| Session { client, statements: HashMap::new() });
+            let client = pool.get_timeout(RECONNECT).ok();
+            held = client.map(|client| Session { client, statements: HashMap::new(), used: Instant::now() });
         }
         match (&mut held, call) {
             (Some(session), Call::Read(read)) => read(&mut Conn::Postgres(session)),
@@ -153,9 +159,17 @@ fn back_off(attempt: u32) {
 pub struct Session {
     client: r2d2::PooledConnection<Manager>,
     statements: HashMap<String, Statement>,
+    used: Instant,
 }
 
 impl Session {
+    /// Asks one that has been idle: the server may have been restarted, which the client learns only by asking.
+    fn is_alive(&mut self) -> bool {
+        let idle = self.used.elapsed() > IDLE;
+        self.used = Instant::now();
+        !self.client.is_closed() && (!idle || self.client.batch_execute("").is_ok())
+    }
+
     fn prepare(&mut self, sql: &str) -> DbResult<Statement> {
         if let Some(statement) = self.statements.get(sql) {
             return Ok(statement.clone());
