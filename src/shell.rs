@@ -1,6 +1,7 @@
 //! The frame of the console's pages: who is looking, what they may come from, and what the last act came to.
 //!
-//! A page handler takes [`Console`]: it cannot run for anybody below support. A form handler takes [`Form`], which has
+//! A page handler takes [`Console`]: it cannot run for anybody below support; one that changes something takes
+//! [`Operator`]. A form handler takes [`Form`], which has
 //! already been held against forgery: same origin by `Sec-Fetch-Site` or `Origin`, and a hidden field bound to the
 //! session. Both checks work without JavaScript.
 
@@ -46,6 +47,16 @@ impl<'a> FromRequest<'a> for Console {
         let me = require(request, Role::Support)?;
         let partial = request.header("hx-request-type") == Some("partial");
         Ok(Self { shell: shell(request, Some(&me))?, me, partial })
+    }
+}
+
+/// Somebody who may change things in the console: administrators and above.
+pub struct Operator(pub Console);
+
+impl<'a> FromRequest<'a> for Operator {
+    async fn from_request(request: &'a Request, body: &mut RequestBody) -> poem::Result<Self> {
+        require(request, Role::Admin)?;
+        Ok(Self(Console::from_request(request, body).await?))
     }
 }
 

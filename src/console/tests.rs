@@ -143,6 +143,24 @@ async fn support_looks_and_does_not_touch() {
 }
 
 #[tokio::test]
+async fn nobody_ends_the_sessions_of_somebody_above() {
+    let test = TestApp::new().await;
+    let (admin, root, ada) = (test.admin().await, test.superadmin().await, test.user("ada").await);
+    let mut browser = Browser::signed_in(&test, &admin.email).await;
+    let mut end = async |who: &Persona, which: &str| {
+        let path = format!("/admin/users/{}/sessions/{which}revoke", who.id);
+        browser.submit("/admin", &path, &[]).await.status
+    };
+    let session = format!("{}/", root.tokens["session_id"].as_str().unwrap());
+    assert_eq!((end(&root, "").await, end(&root, &session).await), (403, 403));
+    // Nor with a session of one account under the address of another.
+    assert_eq!(end(&ada, &session).await, 404);
+    root.get("/api/v1/app/users/me").await.expect(200);
+    assert_eq!(end(&ada, "").await, 303);
+    ada.get("/api/v1/app/users/me").await.expect(401);
+}
+
+#[tokio::test]
 async fn an_edit_is_checked_kept_and_never_overwrites() {
     let test = TestApp::new().await;
     let (admin, ada) = (test.admin().await, test.user("ada").await);

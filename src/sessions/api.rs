@@ -28,7 +28,7 @@ impl SessionsApi {
     /// Its tokens are refused by the next request.
     #[oai(path = "/:session_id", method = "delete", operation_id = "revoke_session")]
     async fn revoke(&self, app: App, me: SignedIn, session_id: Path<Id>) -> Result<NoContent> {
-        super::revoke(&app, &me, me.id(), session_id.0, "revoked by its owner").await?;
+        super::revoke(&app, &me, session_id.0).await?;
         Ok(NoContent)
     }
 }

@@ -124,12 +124,7 @@ pub fn begin(
 /// # Errors
 /// The store's.
 pub async fn list(app: &App, me: &Principal) -> Result<Vec<Session>> {
-    let (user, current, now) = (me.id(), me.session(), app.now());
-    let mut sessions = app.db.read(move |c| Ok(store::list(c, user, now)?)).await?;
-    for session in &mut sessions {
-        session.current = Some(session.id) == current;
-    }
-    Ok(sessions)
+    list_any_owner(app, me, me.id()).await
 }
 
 /// Another account's sessions, for the console.
@@ -145,34 +140,32 @@ pub async fn list_any_owner(app: &App, me: &Principal, user: Id) -> Result<Vec<S
     Ok(sessions)
 }
 
-/// Ends one session of `user`, who is the caller or somebody the caller may act on.
+/// Ends one of the caller's sessions.
 ///
 /// # Errors
-/// 404 if there is no such live session of that account.
-pub async fn revoke(app: &App, me: &Principal, user: Id, id: Id, because: &'static str) -> Result<()> {
+/// 404 if the caller has no such live session.
+pub async fn revoke(app: &App, me: &Principal, id: Id) -> Result<()> {
     let (app_in, me, now) = (app.clone(), me.clone(), app.now());
-    let write = app.db.write(move |tx| {
-        if store::revoke(tx, user, id, because, now)? == 0 {
-            return Err(Error::not_found("session"));
-        }
-        forget(&app_in, tx, id);
-        audit::record(tx, now, &Act::new(&me, "session.revoked", "session", id).after(&because))
-    });
-    write.await
+    app.db.write(move |tx| revoke_of(&app_in, tx, &me, (me.id(), id), "revoked by its owner", now)).await
 }
 
-/// Ends all sessions of `user` but the caller's own; says how many.
+/// Ends one session of an account, inside the act that decided it.
 ///
 /// # Errors
-/// The store's.
-pub async fn revoke_all_by(app: &App, me: &Principal, user: Id) -> Result<u64> {
-    let (app_in, me, now) = (app.clone(), me.clone(), app.now());
-    let write = app.db.write(move |tx| {
-        let ended = revoke_all(&app_in, tx, user, me.session(), "revoked in the console", now)?;
-        audit::record(tx, now, &Act::new(&me, "session.all_revoked", "user", user).after(&ended))?;
-        Ok(ended)
-    });
-    write.await
+/// 404 if the account has no such live session.
+pub fn revoke_of(
+    app: &App,
+    tx: &mut Tx<'_>,
+    me: &Principal,
+    (user, id): (Id, Id),
+    because: &str,
+    now: Time,
+) -> Result<()> {
+    if store::revoke(tx, user, id, because, now)? == 0 {
+        return Err(Error::not_found("session"));
+    }
+    forget(app, tx, id);
+    audit::record(tx, now, &Act::new(me, "session.revoked", "session", id).after(&because))
 }
 
 /// Ends all sessions of an account but `except`, inside the change that makes it necessary.

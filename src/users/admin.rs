@@ -10,14 +10,14 @@ use super::{Filter, Sort, User, UserPatch};
 use crate::app::App;
 use crate::audit;
 
-use crate::base::error::{Code, Error, Faults, Result};
+use crate::base::error::{Code, Faults, Result};
 use crate::base::html::{Column, Html, Pager, Shell, grouped, urlencoded};
 use crate::base::id::Id;
 use crate::base::input::Change;
 use crate::base::page::{PageRequest, TOTAL_CAP};
-use crate::base::principal::{Principal, Role};
+use crate::base::principal::Role;
 use crate::sessions::{self, Session};
-use crate::shell::{Console, Form, done, done_with_undo};
+use crate::shell::{Console, Form, Operator, done, done_with_undo};
 
 /// Adds the pages to the console's.
 pub(crate) fn pages(route: Route) -> Route {
@@ -203,8 +203,7 @@ async fn show(app: App, console: Console, Path(id): Path<String>) -> Result<Html
 }
 
 #[handler]
-async fn save(app: App, console: Console, Path(id): Path<String>, form: Form) -> Result<Response> {
-    let me = admin(&console)?;
+async fn save(app: App, Operator(console): Operator, Path(id): Path<String>, form: Form) -> Result<Response> {
     let id = parse(&id);
     let values = Values {
         full_name: form.text("full_name"),
@@ -226,7 +225,7 @@ async fn save(app: App, console: Console, Path(id): Path<String>, form: Form) ->
     too_long(&mut faults, "full_name", &values.full_name, 255);
     too_long(&mut faults, "avatar_url", &values.avatar_url, 2048);
     let saved = match faults.check() {
-        Ok(()) => super::update_any_owner(&app, &me, id, patch, Some(values.version.clone())).await,
+        Ok(()) => super::update_any_owner(&app, &console.me, id, patch, Some(values.version.clone())).await,
         Err(error) => Err(error),
     };
     let error = match saved {
@@ -264,15 +263,15 @@ fn too_long(faults: &mut Faults, field: &str, text: &str, max: usize) {
 }
 
 #[handler]
-async fn activate(app: App, console: Console, Path(id): Path<String>, _form: Form) -> Result<Response> {
-    let user = super::set_active_any_owner(&app, &admin(&console)?, parse(&id), true).await?;
+async fn activate(app: App, Operator(console): Operator, Path(id): Path<String>, _form: Form) -> Result<Response> {
+    let user = super::set_active_any_owner(&app, &console.me, parse(&id), true).await?;
     let (page, text) = (format!("/admin/users/{id}"), format!("{} is active again.", user.email));
     Ok(done_with_undo(&page, &text, &format!("{page}/deactivate")))
 }
 
 #[handler]
-async fn deactivate(app: App, console: Console, Path(id): Path<String>, _form: Form) -> Result<Response> {
-    let user = super::set_active_any_owner(&app, &admin(&console)?, parse(&id), false).await?;
+async fn deactivate(app: App, Operator(console): Operator, Path(id): Path<String>, _form: Form) -> Result<Response> {
+    let user = super::set_active_any_owner(&app, &console.me, parse(&id), false).await?;
     let (page, text) =
         (format!("/admin/users/{id}"), format!("{} is deactivated and signed out everywhere.", user.email));
     Ok(done_with_undo(&page, &text, &format!("{page}/activate")))
@@ -281,36 +280,18 @@ async fn deactivate(app: App, console: Console, Path(id): Path<String>, _form: F
 #[handler]
 async fn revoke(
     app: App,
-    console: Console,
+    Operator(console): Operator,
     Path((id, session)): Path<(String, String)>,
     _form: Form,
 ) -> Result<Response> {
-    let user = may_act_on(&app, &console, &id).await?;
-    sessions::revoke(&app, &admin(&console)?, user.id, parse(&session), "revoked in the console").await?;
+    super::end_session_any_owner(&app, &console.me, parse(&id), parse(&session)).await?;
     Ok(done(&format!("/admin/users/{id}"), "The session is over."))
 }
 
 #[handler]
-async fn revoke_all(app: App, console: Console, Path(id): Path<String>, _form: Form) -> Result<Response> {
-    let user = may_act_on(&app, &console, &id).await?;
-    let ended = sessions::revoke_all_by(&app, &admin(&console)?, user.id).await?;
+async fn revoke_all(app: App, Operator(console): Operator, Path(id): Path<String>, _form: Form) -> Result<Response> {
+    let ended = super::end_sessions_any_owner(&app, &console.me, parse(&id)).await?;
     Ok(done(&format!("/admin/users/{id}"), &format!("Sessions ended: {ended}.")))
-}
-
-async fn may_act_on(app: &App, console: &Console, id: &str) -> Result<User> {
-    let user = super::get_any_owner(app, parse(id)).await?;
-    if user.role > console.me.role() {
-        return Err(Error::forbidden(format!("You cannot end sessions of the role {}.", user.role)));
-    }
-    Ok(user)
-}
-
-/// Looking is for support, changing for administrators.
-fn admin(console: &Console) -> Result<Principal> {
-    if console.me.role() < Role::Admin {
-        return Err(Error::forbidden("Your role may look at accounts, but not change them."));
-    }
-    Ok(console.me.clone())
 }
 
 fn parse(id: &str) -> Id {

@@ -11,6 +11,7 @@
 
 mod admin;
 mod api;
+mod listing;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 pub(crate) use admin::pages;
 pub(crate) use api::UsersApi;
+pub use listing::{Filter, Sort};
 
 use crate::app::App;
 use crate::audit::{self, Act};
@@ -28,7 +30,7 @@ use crate::base::db::{Conn, Tx};
 use crate::base::error::{Error, Faults, Result};
 use crate::base::id::Id;
 use crate::base::input::{self, Change};
-use crate::base::page::{Page, PageRequest, Place, SortKey};
+use crate::base::page::{Page, PageRequest, Place};
 use crate::base::principal::{Principal, Role};
 use crate::base::web::ETag;
 use crate::sessions;
@@ -175,68 +177,6 @@ pub struct NewUser {
     pub role: Role,
 }
 
-/// What a list of accounts is sorted by, and in which direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, poem_openapi::Enum)]
-#[oai(rename_all = "snake_case")]
-pub enum Sort {
-    /// Newest first.
-    #[default]
-    #[oai(rename = "-created_at")]
-    CreatedDesc,
-    /// Oldest first.
-    #[oai(rename = "created_at")]
-    Created,
-    /// By address.
-    #[oai(rename = "email")]
-    Email,
-    /// By address, backwards.
-    #[oai(rename = "-email")]
-    EmailDesc,
-    /// Latest sign-in first.
-    #[oai(rename = "-last_login_at")]
-    LastLoginDesc,
-    /// Latest sign-in last.
-    #[oai(rename = "last_login_at")]
-    LastLogin,
-}
-
-impl Sort {
-    /// Every order.
-    pub const ALL: [Sort; 6] =
-        [Sort::CreatedDesc, Sort::Created, Sort::Email, Sort::EmailDesc, Sort::LastLoginDesc, Sort::LastLogin];
-
-    /// As sent.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Sort::CreatedDesc => "-created_at",
-            Sort::Created => "created_at",
-            Sort::Email => "email",
-            Sort::EmailDesc => "-email",
-            Sort::LastLoginDesc => "-last_login_at",
-            Sort::LastLogin => "last_login_at",
-        }
-    }
-
-    fn key(self, user: &User) -> SortKey {
-        match self {
-            Sort::CreatedDesc | Sort::Created => SortKey::Int(user.created_at.micros()),
-            Sort::Email | Sort::EmailDesc => SortKey::Text(input::email_key(&user.email)),
-            Sort::LastLoginDesc | Sort::LastLogin => SortKey::Int(user.last_login_at.map_or(0, Time::micros)),
-        }
-    }
-}
-
-/// Which accounts a list shows.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Only active, or only inactive ones.
-    pub is_active: Option<bool>,
-    /// Only those with this role.
-    pub role: Option<Role>,
-    /// Only those whose address or name contains this, whatever its case.
-    pub search: Option<String>,
-}
-
 /// Adds an account, inside the registration that made it.
 ///
 /// # Errors
@@ -347,6 +287,43 @@ pub async fn update_any_owner(
 pub async fn set_active_any_owner(app: &App, me: &Principal, id: Id, is_active: bool) -> Result<User> {
     let patch = UserPatch { is_active: Change::Set(is_active), ..UserPatch::default() };
     update_any_owner(app, me, id, patch, None).await
+}
+
+/// Ends one session of an account that the caller may act on.
+///
+/// # Errors
+/// 403 for acting above oneself; 404.
+pub async fn end_session_any_owner(app: &App, me: &Principal, id: Id, session: Id) -> Result<()> {
+    let (app_in, me, now) = (app.clone(), me.clone(), app.now());
+    let write = app.db.write(move |tx| {
+        may_act_on(tx, &me, id)?;
+        sessions::revoke_of(&app_in, tx, &me, (id, session), "revoked in the console", now)
+    });
+    write.await
+}
+
+/// Ends all sessions of an account that the caller may act on, but the caller's own; says how many.
+///
+/// # Errors
+/// 403 for acting above oneself; 404.
+pub async fn end_sessions_any_owner(app: &App, me: &Principal, id: Id) -> Result<u64> {
+    let (app_in, me, now) = (app.clone(), me.clone(), app.now());
+    let write = app.db.write(move |tx| {
+        let user = may_act_on(tx, &me, id)?;
+        let ended = sessions::revoke_all(&app_in, tx, id, me.session(), "revoked in the console", now)?;
+        let state = serde_json::json!({ "email": user.email, "ended": ended });
+        audit::record(tx, now, &Act::new(&me, "session.all_revoked", "user", id).after(&state))?;
+        Ok(ended)
+    });
+    write.await
+}
+
+fn may_act_on(tx: &mut Tx<'_>, me: &Principal, id: Id) -> Result<User> {
+    let user = store::find(tx, id)?.ok_or_else(|| Error::not_found("user"))?;
+    if user.role > me.role() {
+        return Err(Error::forbidden(format!("You cannot act on an account of the role {}.", user.role)));
+    }
+    Ok(user)
 }
 
 fn may_change(tx: &mut Tx<'_>, me: &Principal, before: &User, wanted: &User) -> Result<()> {
