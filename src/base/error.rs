@@ -16,6 +16,7 @@ use poem_openapi::{ApiResponse, Object};
 use serde::Serialize;
 
 use super::db::DbError;
+pub use super::fault::{Fault, Faults};
 
 /// The result of an operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -156,7 +157,7 @@ impl Error {
 
     /// 422: some fields are wrong; all of them are named.
     pub fn invalid(faults: Faults) -> Self {
-        let names: Vec<&str> = faults.0.iter().map(|fault| fault.field.as_str()).take(5).collect();
+        let names: Vec<&str> = faults.list().iter().map(|fault| fault.field.as_str()).take(5).collect();
         let message = format!("Invalid input: {}.", names.join(", "));
         Error::Client(Box::new(Refusal { code: Code::Validation, message, faults, retry_after: None }))
     }
@@ -239,58 +240,6 @@ impl From<DbError> for Error {
     }
 }
 
-/// What is wrong with one field.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Object)]
-pub struct Fault {
-    /// The field: a JSON pointer without its first slash for bodies, the name for parameters.
-    pub field: String,
-    /// `required`, `unknown`, `type`, `length`, `range`, `format`, `choice` or a word of the capability.
-    pub code: String,
-    /// What is wrong and what would be right.
-    pub message: String,
-}
-
-/// All faults of an input, gathered before anything is refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Faults(Vec<Fault>);
-
-impl Faults {
-    /// Notes a fault.
-    pub fn add(&mut self, field: &str, code: &str, message: impl Into<String>) {
-        self.0.push(Fault { field: field.into(), code: code.into(), message: message.into() });
-    }
-
-    /// One fault, as an error.
-    pub fn only(field: &str, code: &str, message: impl Into<String>) -> Error {
-        let mut faults = Faults::default();
-        faults.add(field, code, message);
-        Error::invalid(faults)
-    }
-
-    /// Refuses if anything was noted.
-    ///
-    /// # Errors
-    /// 422 with every fault.
-    pub fn check(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self)) }
-    }
-
-    /// Whether there is any.
-    pub fn any(&self) -> bool {
-        !self.0.is_empty()
-    }
-
-    /// The message on one field, for a form.
-    pub fn of(&self, field: &str) -> Option<&str> {
-        self.0.iter().find(|fault| fault.field == field).map(|fault| fault.message.as_str())
-    }
-
-    /// All of them, in the order they were noted.
-    pub fn list(&self) -> &[Fault] {
-        &self.0
-    }
-}
-
 /// The body of every answer that is not a success: the boilerplate's envelope, and the members of RFC 9457 beside it.
 #[derive(Serialize, Object)]
 pub struct Problem {
@@ -326,7 +275,7 @@ impl Error {
     pub fn problem(&self, path: &str, request_id: &str) -> Problem {
         let (code, message) = (self.code(), self.message());
         let details = match self {
-            Error::Client(refusal) => refusal.faults.0.clone(),
+            Error::Client(refusal) => refusal.faults.list().to_vec(),
             _ => Vec::new(),
         };
         Problem {

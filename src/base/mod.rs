@@ -11,6 +11,7 @@ pub mod config;
 pub(crate) mod contract;
 pub(crate) mod db;
 pub(crate) mod error;
+mod fault;
 pub(crate) mod html;
 pub(crate) mod id;
 pub(crate) mod input;

@@ -97,6 +97,10 @@ async fn every_fault_of_an_input_is_named() {
     for (body, faults) in table {
         assert_eq!(ada.post(PROJECTS, body.clone()).await.expect(422).faults(), faults, "{body}");
     }
+    let many: serde_json::Map<String, Value> = (0..1_000).map(|n| (format!("f{n}"), Value::Null)).collect();
+    assert_eq!(ada.post(PROJECTS, many.into()).await.expect(422).faults().len(), 50);
+    let answer = ada.post(PROJECTS, json!({ "name": "x", long(100_000): 1 })).await.expect(422);
+    assert!(answer.text.len() < 2_000, "{}", answer.text.len());
     let id = path(&create(&ada, &long(255)).await);
     for (body, fault) in [(json!({ "name": null }), "name: type"), (json!({ "name": "" }), "name: length")] {
         assert_eq!(ada.patch(&id, body).await.expect(422).faults(), [fault]);
